@@ -3,6 +3,7 @@
 use super::listener::{ListenerSpecs, Spoken};
 use super::settings::Settings;
 use super::values::ByteSize;
+use crate::text::names::check_length;
 
 /// The frame size that every peer must accept (spec 4.2.3).
 const FRAME_MIN_SIZE: u64 = 4096;
@@ -51,6 +52,7 @@ impl Settings {
             ("load-definitions", &self.load_definitions),
             ("tls-key-password-file", &self.tls_key_password_file),
             ("tls-cacertfile", &self.tls_cacertfile),
+            ("default-pass-file", &self.default_pass_file),
         ] {
             if path
                 .as_ref()
@@ -59,15 +61,24 @@ impl Settings {
                 return Err((key, "the path is empty".to_owned()));
             }
         }
+        if self.default_pass.is_some() && self.default_pass_file.is_some() {
+            let reason = "the password is given directly, too: use one of the two".to_owned();
+            return Err(("default-pass-file", reason));
+        }
         let is_empty =
             |name: &Option<String>| name.as_ref().is_some_and(|name| name.trim().is_empty());
         for (key, name) in [
             ("default-user", &self.default_user),
+            ("default-vhost", &self.default_vhost),
             ("anonymous-login-user", &self.anonymous_login_user),
         ] {
             if is_empty(name) {
                 return Err((key, "the name is empty".to_owned()));
             }
+        }
+        if let Some(name) = &self.default_vhost {
+            check_length("name of the virtual host", name)
+                .map_err(|error| ("default-vhost", error.to_string()))?;
         }
         self.check_listeners()
     }
@@ -136,7 +147,7 @@ impl Settings {
     }
 
     /// Returns this layer, completed with the one below. An address or a port here takes the place of a list of
-    /// listeners there.
+    /// listeners there; so does one form of the default user's password of the other.
     pub(super) fn over(self, mut below: Settings) -> Settings {
         if self.simple_listener().is_some() {
             below.listeners = None;
@@ -146,6 +157,9 @@ impl Settings {
         }
         if self.simple_prometheus_listener().is_some() {
             below.prometheus_listeners = None;
+        }
+        if self.default_pass.is_some() || self.default_pass_file.is_some() {
+            (below.default_pass, below.default_pass_file) = (None, None);
         }
         self.or(below)
     }

@@ -29,6 +29,9 @@ pub enum ConfigError {
         /// What is wrong, where, and what would be right.
         reason: String,
     },
+    /// The file with the default user's password cannot be used.
+    #[error("default_pass_file: {0}")]
+    PasswordFile(String),
     /// No data directory was chosen and there is no default.
     #[error(
         "no data directory: neither XDG_DATA_HOME nor HOME is set; choose one with --data-dir or \
@@ -56,7 +59,7 @@ impl ConfigError {
         match self {
             ConfigError::Shown(_) => 0,
             ConfigError::Flag(_) | ConfigError::Environment { .. } => 64,
-            ConfigError::File { .. } | ConfigError::NoDataDir => 78,
+            ConfigError::File { .. } | ConfigError::PasswordFile(_) | ConfigError::NoDataDir => 78,
         }
     }
 }

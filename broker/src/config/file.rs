@@ -26,15 +26,16 @@ pub(super) fn read(path: &Path) -> Result<Settings, ConfigError> {
     if let Some(folder) = path.parent() {
         let none = settings.load_definitions.as_deref() == Some(Path::new(super::NONE));
         let definitions = (!none).then_some(&mut settings.load_definitions);
-        let tls = [
+        let files = [
+            &mut settings.default_pass_file,
             &mut settings.tls_key_password_file,
             &mut settings.tls_cacertfile,
         ];
-        let tls = tls
+        let files = files
             .into_iter()
             .filter(|path| path.as_deref() != Some(Path::new(super::NONE)));
         let single = [Some(&mut settings.data_dir), definitions];
-        for path in single.into_iter().flatten().chain(tls) {
+        for path in single.into_iter().flatten().chain(files) {
             *path = path.take().map(|path| PathBuf::from(folder).join(path));
         }
         let lists = [

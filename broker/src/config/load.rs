@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser};
 use super::data_dir::{Environment, resolve};
 use super::settings::Settings;
 use super::values::Secret;
-use super::{Config, ConfigError, NONE, file};
+use super::{Config, ConfigError, NONE, file, rabbitmq};
 
 const PREFIX: &str = "LEVERET_";
 
@@ -101,7 +101,9 @@ fn load_all(
     flags
         .check()
         .map_err(|(key, reason)| ConfigError::Flag(format!("--{key}: {reason}")))?;
-    let mut settings = flags.over(from_environment(environment)?);
+    let settings = flags.over(from_environment(environment)?);
+    let rabbitmq = rabbitmq::layer(environment, &settings)?;
+    let mut settings = settings.over(rabbitmq);
     if let Some(path) = settings.config.clone() {
         settings = settings.over(file::read(&path)?);
     }
@@ -110,6 +112,13 @@ fn load_all(
 
 /// Fills in the defaults.
 fn complete(mut settings: Settings, environment: &Environment<'_>) -> Result<Config, ConfigError> {
+    settings
+        .default_pass_file
+        .take_if(|path| path == Path::new(NONE));
+    if let Some(path) = &settings.default_pass_file {
+        let password = rabbitmq::first_line(path).map_err(ConfigError::PasswordFile)?;
+        settings.default_pass = Some(Secret::from(&*password));
+    }
     let data_dir = resolve(settings.data_dir.take(), environment)?;
     let mut config = settings.complete(Config::with_data_dir(data_dir));
     config.anonymous_login_user.take_if(|name| name == NONE);
@@ -149,6 +158,9 @@ fn from_environment(environment: &Environment<'_>) -> Result<Settings, ConfigErr
         layer.check().map_err(|(_, reason)| failed(reason))?;
         settings = settings.or(layer);
     }
+    settings.default_pass = password(environment, "DEFAULT_PASS")?;
+    settings.anonymous_login_pass = password(environment, "ANONYMOUS_LOGIN_PASS")?;
+    settings.tls_key_password = password(environment, "TLS_KEY_PASSWORD")?;
     // What contradicts itself only together.
     settings
         .check()
@@ -156,9 +168,6 @@ fn from_environment(environment: &Environment<'_>) -> Result<Settings, ConfigErr
             name: format!("{PREFIX}{}", key.replace('-', "_").to_uppercase()),
             reason,
         })?;
-    settings.default_pass = password(environment, "DEFAULT_PASS")?;
-    settings.anonymous_login_pass = password(environment, "ANONYMOUS_LOGIN_PASS")?;
-    settings.tls_key_password = password(environment, "TLS_KEY_PASSWORD")?;
     Ok(settings)
 }
 
@@ -173,7 +182,10 @@ pub(super) fn unknown(names: impl IntoIterator<Item = OsString>) -> Vec<String> 
     };
     let names = names.into_iter().filter_map(|name| name.into_string().ok());
     let mut unknown: Vec<String> = names
-        .filter(|name| name.strip_prefix(PREFIX).is_some_and(|key| !is_known(key)))
+        .filter(|name| {
+            let is_misspelt = name.strip_prefix(PREFIX).is_some_and(|key| !is_known(key));
+            is_misspelt || rabbitmq::is_without_effect(name)
+        })
         .collect();
     unknown.sort();
     unknown

@@ -10,6 +10,7 @@
 //! `default_pass`, `anonymous_login_pass` and `tls_key_password` have no flag, because every user of the machine can
 //! read a command line.
 
+mod auth;
 mod check;
 mod data_dir;
 mod error;
@@ -19,6 +20,7 @@ mod listener;
 mod load;
 mod log;
 mod mechanism;
+mod rabbitmq;
 mod settings;
 mod shown;
 mod table;
@@ -27,11 +29,14 @@ mod values;
 mod watermark;
 
 #[cfg(test)]
+mod credentials_tests;
+#[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub use auth::{AuthBackend, AuthBackends, PasswordHashing};
 pub use data_dir::{DataDir, Environment, locate as locate_data_dir};
 pub use error::ConfigError;
 pub use limits::Limits;
@@ -39,6 +44,7 @@ pub use listener::{ListenerSpec, ListenerSpecs, Place, TlsPort, Trusted};
 pub use load::Command;
 pub use log::{LogFilter, LogFormat, RotationAge};
 pub use mechanism::Mechanism;
+pub use rabbitmq::TakenVariable;
 use settings::NONE;
 pub use settings::{
     Config, DEFAULT_CHANNEL_MAX, DEFAULT_CONSUMER_TIMEOUT, DEFAULT_FRAME_MAX, DEFAULT_HEARTBEAT,

@@ -1,6 +1,7 @@
 //! The settings. Each is declared once, with how it is given (`--help`, the type of a flag, a variable or a key) and what the
 //! broker makes of it (the type in [`Config`], its default); see [`declare_settings`] for what follows from that.
 
+use super::auth::{AuthBackend, AuthBackends, PasswordHashing};
 use super::listener::{ListenerSpec, ListenerSpecs, TlsPort};
 use super::log::{LogFilter, LogFormat, RotationAge};
 use super::table::declare_settings;
@@ -46,6 +47,8 @@ const DEFAULT_QUEUE_MEMORY: u64 = 32 << 20;
 pub(super) const NONE: &str = "none";
 /// The name and the password of the user in a new data directory.
 pub const DEFAULT_USER: &str = "guest";
+/// The virtual host in a new data directory.
+const DEFAULT_VHOST: &str = "/";
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 declare_settings! {
@@ -242,6 +245,27 @@ declare_settings! {
     /// The login mechanisms that clients are offered.
     Vec<Mechanism> = vec![Mechanism::Plain, Mechanism::AmqPlain];
 
+    /// Who knows users, in the order in which they are asked: internal, separated by commas [default:
+    /// internal]
+    #[arg(long, value_name = "BACKENDS", help_heading = "Limits and users")]
+    auth_backends: AuthBackends,
+    /// Who is asked about logins, in this order.
+    Vec<AuthBackend> = vec![AuthBackend::Internal];
+
+    /// How new passwords are hashed: leveret_password_hashing_argon2id, or RabbitMQ's
+    /// rabbit_password_hashing_sha256, _sha512 or _md5 [default: leveret_password_hashing_argon2id]
+    #[arg(long, value_name = "MODULE", help_heading = "Limits and users")]
+    password_hashing_module: PasswordHashing,
+    /// How new passwords are hashed.
+    PasswordHashing = PasswordHashing::Argon2id;
+
+    /// Replace an imported password hash with argon2id when its owner logs in: true or false [default:
+    /// false]
+    #[arg(long, value_name = "BOOL", help_heading = "Limits and users")]
+    upgrade_password_hashes: bool,
+    /// Whether the hashes of RabbitMQ are replaced at their owners' next logins.
+    bool = false;
+
     /// User that ANONYMOUS clients are logged in as, or none; its password comes from
     /// LEVERET_ANONYMOUS_LOGIN_PASS or the file's anonymous_login_pass [default: guest, password
     /// guest]
@@ -257,8 +281,8 @@ declare_settings! {
     /// Its password.
     Secret = Secret::from(DEFAULT_USER), hidden;
 
-    /// Administrator created in a new data directory; its password comes from LEVERET_DEFAULT_PASS
-    /// or the file's default_pass [default: guest, password guest]
+    /// Administrator created in a new data directory; its password comes from LEVERET_DEFAULT_PASS,
+    /// the file's default_pass, or --default-pass-file [default: guest, password guest]
     #[arg(long, value_name = "USER", help_heading = "Limits and users")]
     default_user: String,
     /// The administrator created in a new data directory.
@@ -269,6 +293,18 @@ declare_settings! {
     default_pass: Secret,
     /// Its password.
     Secret = Secret::from(DEFAULT_USER), hidden;
+
+    /// File that contains the default user's password [default: none]
+    #[arg(long, value_name = "PATH", help_heading = "Limits and users")]
+    default_pass_file: PathBuf,
+    /// The file that its password was read from.
+    Option<PathBuf> = None, hidden;
+
+    /// Virtual host created in a new data directory, which the default user may use [default: /]
+    #[arg(long, value_name = "NAME", help_heading = "Limits and users")]
+    default_vhost: String,
+    /// The virtual host created in a new data directory.
+    String = DEFAULT_VHOST.to_owned(), hidden;
 
     /// Definition file to import at every start, or a directory whose *.json files are imported in the
     /// order of their names, or none; a new data directory then gets no default user [default: none]

@@ -31,6 +31,11 @@ macro_rules! declare_settings {
             // A file cannot name another one.
             #[serde(skip)]
             pub(super) config: Option<PathBuf>,
+
+            /// The variables of RabbitMQ that were taken.
+            #[arg(skip)]
+            #[serde(skip)]
+            pub(super) rabbitmq_variables: Option<Vec<$crate::config::TakenVariable>>,
         }
 
         impl Settings {
@@ -39,6 +44,7 @@ macro_rules! declare_settings {
                 Settings {
                     $($name: self.$name.or(below.$name),)*
                     config: self.config.or(below.config),
+                    rabbitmq_variables: self.rabbitmq_variables.or(below.rabbitmq_variables),
                 }
             }
 
@@ -47,6 +53,7 @@ macro_rules! declare_settings {
                 Config {
                     $($name: self.$name.map_or(default.$name, Into::into),)*
                     config_file: self.config,
+                    rabbitmq_variables: self.rabbitmq_variables.unwrap_or_default(),
                 }
             }
         }
@@ -57,6 +64,8 @@ macro_rules! declare_settings {
             $($(#[$doc])* pub $name: $value,)*
             /// The file that was read, if one was named.
             pub config_file: Option<PathBuf>,
+            /// The environment variables of RabbitMQ that were taken.
+            pub rabbitmq_variables: Vec<$crate::config::TakenVariable>,
         }
 
         impl Config {
@@ -65,6 +74,7 @@ macro_rules! declare_settings {
                 Config {
                     $($name: $default,)*
                     config_file: None,
+                    rabbitmq_variables: Vec::new(),
                 }
             }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 
 /// Loads with these flags and variables, as an ordinary user whose home is /home/hare.
-fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+pub(super) fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let variable = |name: &str| {
         let set = variables.iter().find(|(key, _)| *key == name);
         set.map(|(_, value)| OsString::from(value))
@@ -25,14 +25,14 @@ fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigErro
     )
 }
 
-fn refused(flags: &[&str], variables: &[(&str, &str)]) -> String {
+pub(super) fn refused(flags: &[&str], variables: &[(&str, &str)]) -> String {
     load(flags, variables)
         .expect_err("the configuration is wrong")
         .to_string()
 }
 
 /// Creates a configuration file that lives as long as the returned directory.
-fn file(text: &str) -> (tempfile::TempDir, String) {
+pub(super) fn file(text: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path().join("leveret.toml");
     std::fs::write(&path, text).expect("a writable directory");
@@ -496,6 +496,20 @@ fn misspelt_variables_are_found() {
     ];
     let unknown = super::load::unknown(names.map(OsString::from));
     assert_eq!(unknown, ["LEVERET_MANAGMENT", "LEVERET_port"]);
+    let names = [
+        "RABBITMQ_DEFAULT_USER",
+        "RABBITMQ_DEFAULT_PERMISSIONS",
+        "RABBITMQ_CONFIG_FILE",
+        // Of Kubernetes, for a service called rabbitmq, and of an image.
+        "RABBITMQ_PORT_5672_TCP_ADDR",
+        "RABBITMQ_SERVICE_HOST",
+        "RABBITMQ_VERSION",
+    ];
+    let unknown = super::load::unknown(names.map(OsString::from));
+    assert_eq!(
+        unknown,
+        ["RABBITMQ_CONFIG_FILE", "RABBITMQ_DEFAULT_PERMISSIONS"]
+    );
 }
 
 #[test]

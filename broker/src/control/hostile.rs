@@ -198,7 +198,8 @@ fn request() -> impl Strategy<Value = Request> {
             }
         ),
         policy_request(),
-        Just(Request::ExportDefinitions),
+        any::<bool>()
+            .prop_map(|compatible_hashes| Request::ExportDefinitions { compatible_hashes }),
         (word(), word())
             .prop_map(|(user, reason)| Request::CloseAllUserConnections { user, reason }),
         (prop::option::of(word()), any::<Option<u64>>(), word()).prop_map(

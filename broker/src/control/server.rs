@@ -7,7 +7,7 @@ use super::socket::SocketPath;
 use super::wire::{self, MAX_LINE};
 use crate::manage::AdminContext;
 use crate::manage::access::{Principal, Process};
-use crate::manage::definitions::{Export, Scope};
+use crate::manage::definitions::{Export, Scope, incompatible_users};
 use crate::manage::listings;
 use crate::manage::operations::Operations;
 use crate::manage::request::{ErrorKind, Request, Response};
@@ -238,12 +238,20 @@ async fn answer(
         }
         return send(write, slot, &Response::Ok).await;
     }
-    if request == Request::ExportDefinitions {
-        let mut export = Export::start(broker.clone(), Scope::Broker);
+    if let Request::ExportDefinitions { compatible_hashes } = request {
+        let left_out = match compatible_hashes {
+            true => incompatible_users(broker),
+            false => Vec::new(),
+        };
+        let mut export = Export::start(broker.clone(), Scope::Broker, left_out.clone());
         while let Some(chunk) = export.next().await {
             send(write, slot, &Response::Chunk(chunk?)).await?;
         }
-        return send(write, slot, &Response::Ok).await;
+        let end = match left_out.is_empty() {
+            true => Response::Ok,
+            false => Response::LeftOut(left_out),
+        };
+        return send(write, slot, &end).await;
     }
     if logs::answer(&request, context, write, slot).await? {
         return Ok(());

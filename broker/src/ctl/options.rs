@@ -188,6 +188,12 @@ static OPTIONS: &[OptionSpec] = &[
         &["export_definitions", "import_definitions"],
     ),
     option(
+        "compatible-hashes",
+        None,
+        ValueKind::NoValue,
+        &["export_definitions"],
+    ),
+    option(
         "skip-if-unchanged",
         None,
         ValueKind::NoValue,

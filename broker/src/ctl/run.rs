@@ -397,7 +397,7 @@ fn execute(
     } else {
         client.send(&command.request).map_err(failed)?;
     }
-    if command.request == Request::ExportDefinitions {
+    if matches!(command.request, Request::ExportDefinitions { .. }) {
         return export(&command, line, client, terminal, &failed);
     }
     show_response(verb, &command, line, client, terminal, &failed)

@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use crate::manage::definitions::Imported;
 use crate::manage::request::{ErrorKind, Request, Resource, Response};
+use crate::text::escape::{Form, escaped};
 
 use super::action::{Answer, Ask, Body, Reply};
 use super::client::{Client, ClientError};
@@ -153,8 +154,8 @@ pub(super) fn show_response(
                 }
                 return finish(verb, command, line, 0, terminal);
             }
-            // Only `top` asks for it.
-            Response::Top(_) => {}
+            // Only `top` and `export_definitions` ask for them.
+            Response::Top(_) | Response::LeftOut(_) => {}
             Response::Count(count) => return finish(verb, command, line, count, terminal),
             Response::Text(text) => return show_text(command, text, terminal),
             Response::Imported(imported) => {
@@ -206,6 +207,7 @@ pub(super) fn export(
         .map(Exported::create)
         .transpose()
         .map_err(wrong_file)?;
+    let mut left_out = Vec::new();
     loop {
         match (client.receive().map_err(failed)?, &mut file) {
             (Response::Chunk(text), Some(file)) => file.write(&text).map_err(wrong_file)?,
@@ -215,11 +217,26 @@ pub(super) fn export(
                     report::refusal(&line.program.name, &command.request, kind, &message);
                 return Err(EarlyExit::Message(text, status));
             }
+            (Response::LeftOut(users), _) => {
+                left_out = users;
+                break;
+            }
             _ => break,
         }
     }
     if let Some(file) = file {
         file.finish().map_err(wrong_file)?;
+    }
+    if !left_out.is_empty() {
+        let names: Vec<_> = left_out
+            .iter()
+            .map(|name| escaped(name, Form::Line))
+            .collect();
+        writeln!(
+            terminal.err,
+            "Left out with their permissions, because RabbitMQ cannot read their password hashes (argon2id): {}",
+            names.join(", ")
+        )?;
     }
     Ok(exit::OK)
 }

@@ -298,6 +298,10 @@ impl Broker {
 
     /// Stores a change of users or permissions.
     pub fn store_change(&self, change: Change, fx: &mut Effects) {
+        if let Change::PutUser(user) = &change {
+            // Whoever failed because of the old password need not wait with the new one.
+            self.logins.forget_failures(&user.name);
+        }
         fx.store(change_op(change));
     }
 

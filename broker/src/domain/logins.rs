@@ -1,16 +1,22 @@
 //! Logging in: the one way for credentials, wherever they come from. What knows users and passwords is
 //! [`auth`](crate::domain::auth); here they are asked in their order.
 
+use crate::config::Secret;
 use crate::domain::auth::backend::{Attempt, Backend, Known};
-use crate::domain::auth::{HASH_MEMORY, KnownBy, Login, LoginRefused};
+use crate::domain::auth::{FailedLogins, HASH_MEMORY, KnownBy, Login, LoginProtocol, LoginRefused};
 use crate::domain::broker::Broker;
 use crate::plumbing::workers::{TooBusy, Workers};
 use crate::text::names::NAME_MAX;
 use crate::text::shorten::shortened;
 use parking_lot::RwLock;
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 
 /// Logins that wait for a slow hash: at some 25 ms each, more would wait for longer than a handshake may take.
 const WAITING_FOR_HASHES: usize = 1024;
@@ -69,6 +75,7 @@ pub struct Logins {
     sources: RwLock<Arc<[Source]>>,
     hashing: Workers,
     asking: Workers,
+    failed: FailedLogins,
 }
 
 impl Default for Logins {
@@ -78,11 +85,29 @@ impl Default for Logins {
             sources: RwLock::new([Source::Accounts].into()),
             hashing: Workers::new("password", hashes_at_a_time(), WAITING_FOR_HASHES),
             asking: Workers::new("login", ASKING_THREADS, WAITING_TO_ASK),
+            failed: FailedLogins::default(),
         }
     }
 }
 
 impl Logins {
+    /// Forgets that logins of a user have failed.
+    pub fn forget_failures(&self, user: &str) {
+        self.failed.forget(user);
+    }
+
+    /// Remembers a failure, for the next attempts from there.
+    fn note(&self, attempt: &Attempt, result: &LoginResult) {
+        match result {
+            Ok(_) => self.failed.succeeded(attempt.peer, &attempt.user),
+            Err(LoginRefused::InvalidCredentials(_) | LoginRefused::Backend { .. }) => {
+                let now = Instant::now();
+                self.failed.failed(attempt.peer, &attempt.user, now);
+            }
+            Err(LoginRefused::Busy(_) | LoginRefused::LoopbackOnly(_)) => {}
+        }
+    }
+
     /// Sets who is asked from now on. Existing connections keep the rights that they have.
     pub fn set_sources(&self, sources: Vec<Source>) {
         *self.sources.write() = sources.into();
@@ -90,19 +115,26 @@ impl Logins {
 }
 
 impl Broker {
-    /// Checks an attempt to log in. The caller counts it.
+    /// Checks an attempt to log in, later if others from there have failed. The caller counts it.
     pub fn log_in(self: &Arc<Self>, attempt: Attempt) -> LoginStep {
-        let mut inquiry = Inquiry {
-            sources: self.logins.sources.read().clone(),
-            next: 0,
-            refused: None,
-            attempt: Arc::new(attempt),
-            broker: self.clone(),
-        };
-        match inquiry.decide_at_once() {
-            Some(result) => LoginStep::Done(result),
-            None => LoginStep::Pending(Box::pin(inquiry.decide())),
+        let failed = &self.logins.failed;
+        let (peer, now) = (attempt.peer, Instant::now());
+        let delay = failed.delay(peer, &attempt.user, now);
+        let mut inquiry = Inquiry::new(self.clone(), attempt);
+        if delay.is_zero() || (inquiry.is_proven() && !failed.is_guessing(peer)) {
+            return match inquiry.decide_at_once() {
+                Some(result) => LoginStep::Done(inquiry.ended(result)),
+                None => LoginStep::Pending(Box::pin(inquiry.decide())),
+            };
         }
+        let Some(waiting) = failed.wait(peer) else {
+            return LoginStep::Done(Err(LoginRefused::Busy(inquiry.user())));
+        };
+        LoginStep::Pending(Box::pin(async move {
+            pause(delay).await;
+            drop(waiting);
+            inquiry.decide().await
+        }))
     }
 }
 
@@ -154,6 +186,52 @@ impl Broker {
     }
 }
 
+impl Broker {
+    /// Checks credentials, whatever the address. Blocks until the answer is there.
+    ///
+    /// # Errors
+    /// Why they are wrong.
+    pub fn check_credentials(self: &Arc<Self>, user: String, password: &str) -> LoginResult {
+        let attempt = Attempt {
+            protocol: LoginProtocol::Http,
+            peer: Ipv4Addr::LOCALHOST.into(),
+            user,
+            password: Secret::from(password),
+        };
+        // Whoever may ask this is not slowed, nor slows others.
+        let mut inquiry = Inquiry::new(self.clone(), attempt);
+        match inquiry.decide_at_once() {
+            Some(result) => result,
+            None => wait_for(Box::pin(inquiry.answer())),
+        }
+    }
+}
+
+async fn pause(delay: Duration) {
+    // Machines are tested without a runtime, and without waiting.
+    if Handle::try_current().is_ok() {
+        tokio::time::sleep(delay).await;
+    }
+}
+
+/// Waits on this thread, which no runtime needs.
+fn wait_for<T>(mut future: Pin<Box<dyn Future<Output = T> + Send>>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(result) => return result,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
 /// An attempt on its way from source to source.
 struct Inquiry {
     broker: Arc<Broker>,
@@ -166,6 +244,34 @@ struct Inquiry {
 }
 
 impl Inquiry {
+    fn new(broker: Arc<Broker>, attempt: Attempt) -> Self {
+        let sources = broker.logins.sources.read().clone();
+        Inquiry {
+            sources,
+            next: 0,
+            refused: None,
+            attempt: Arc::new(attempt),
+            broker,
+        }
+    }
+
+    /// Returns whether the password was right a moment ago.
+    fn is_proven(&self) -> bool {
+        self.broker.users.is_proven(self.attempt.credentials())
+    }
+
+    async fn decide(self) -> LoginResult {
+        let (broker, attempt) = (self.broker.clone(), self.attempt.clone());
+        let result = self.answer().await;
+        broker.logins.note(&attempt, &result);
+        result
+    }
+
+    fn ended(&self, result: LoginResult) -> LoginResult {
+        self.broker.logins.note(&self.attempt, &result);
+        result
+    }
+
     /// Asks the sources up to the first that has to wait; returns `None` if there is one.
     fn decide_at_once(&mut self) -> Option<LoginResult> {
         while let Some(source) = self.sources.get(self.next) {
@@ -183,7 +289,7 @@ impl Inquiry {
         Some(Err(self.refusal()))
     }
 
-    async fn decide(mut self) -> LoginResult {
+    async fn answer(mut self) -> LoginResult {
         while let Some(source) = self.sources.get(self.next).cloned() {
             let attempt = self.attempt.clone();
             let answer = match &source {
@@ -259,3 +365,7 @@ impl Inquiry {
         shortened(&self.attempt.user, NAME_MAX).into_owned()
     }
 }
+
+#[cfg(test)]
+#[path = "logins_tests.rs"]
+mod tests;

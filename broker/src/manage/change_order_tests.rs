@@ -3,7 +3,7 @@
 use super::AdminContext;
 use super::operations::Operations;
 use super::request::Request;
-use crate::config::Config;
+use crate::config::{Config, PasswordHashing};
 use crate::domain::recovery::recover;
 use crate::manage::access::Principal;
 use crate::net::tls::Tls;
@@ -45,7 +45,11 @@ fn permit(user: usize) -> Request {
 #[test]
 fn changes_are_stored_in_the_order_in_which_they_took_effect() {
     let dir = tempfile::tempdir().unwrap();
-    let config = Config::with_data_dir(dir.path().to_owned());
+    let config = Config {
+        // Quick, as there are many.
+        password_hashing_module: PasswordHashing::Sha256,
+        ..Config::with_data_dir(dir.path().to_owned())
+    };
     let open = || Store::open(Options::new(dir.path().join("store"))).unwrap();
     let broker = Arc::new(recover(&config, open()).unwrap());
     let context = AdminContext {

@@ -40,7 +40,7 @@ impl Request {
             | Request::Status | Request::Top { .. } | Request::Ping | Request::IsRunning | Request::SyncQueue { .. } | Request::Alarms
             | Request::AuthenticateUser { .. }
             | Request::LogLocation { .. } | Request::LogTail { .. } | Request::LogTailStream { .. }
-            | Request::ExportDefinitions => (Nothing, Administrator),
+            | Request::ExportDefinitions { .. } => (Nothing, Administrator),
 
             Request::SetVmMemoryHighWatermark { .. } | Request::SetDiskFreeLimit { .. }
             | Request::SetLogLevel { .. } | Request::RotateLogs

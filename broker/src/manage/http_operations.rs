@@ -1,7 +1,7 @@
 //! The requests that only the HTTP API makes: those that create or replace in one step, and parameters.
 
 use super::operations::{OperationResult, Operations};
-use super::request::{ErrorKind, Request, Response};
+use super::request::{ErrorKind, Request, Response, WrittenPassword};
 use crate::domain::limits::VhostLimits;
 use crate::domain::parameters::{Parameter, ParameterError};
 use serde_json::{Map, Value, json};
@@ -17,7 +17,11 @@ impl Operations {
         };
         Ok(match request {
             Request::PutUser { user } => {
-                let put = broker.users.put_user(&user.name, user.password, user.tags);
+                let hash = match user.password {
+                    WrittenPassword::Password(password) => broker.users.hash_password(&password),
+                    WrittenPassword::Hash(hash) => hash,
+                };
+                let put = broker.users.put_user(&user.name, hash, user.tags);
                 self.store_change(put)
             }
             Request::SetVhostLimit { vhost, name, value } => {

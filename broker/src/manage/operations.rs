@@ -9,7 +9,7 @@ use super::request::{ErrorKind, Request, Response};
 use super::status::{Listener, Status};
 use super::top;
 use crate::config::LogFilter;
-use crate::domain::auth::{AuthError, Change, Credentials, PasswordHash, Permission};
+use crate::domain::auth::{AuthError, Change, PasswordHash, Permission};
 use crate::domain::broker::Broker;
 use crate::domain::vhost::Vhost;
 use crate::domain::vhost::spec::{VhostDeletionError, VhostSpec};
@@ -117,34 +117,28 @@ impl Operations {
                 let top = top::top(&broker, self.status(), list, &filter, limit);
                 Ok(Response::Top(Box::new(top)))
             }
-            Request::AddUser { user, password } => self.store_change(broker.users.add_user(
-                &user,
-                PasswordHash::of(&password),
-                &[],
-            )),
+            Request::AddUser { user, password } => {
+                let hash = broker.users.hash_password(&password);
+                self.store_change(broker.users.add_user(&user, hash, &[]))
+            }
             Request::DeleteUser { user } => {
                 broker
                     .delete_user(&user, &mut self.fx)
                     .map_err(auth_refusal)?;
                 Ok(Response::Ok)
             }
-            Request::ChangePassword { user, password } => self.store_change(
-                broker
-                    .users
-                    .change_password(&user, PasswordHash::of(&password)),
-            ),
+            Request::ChangePassword { user, password } => {
+                let hash = broker.users.hash_password(&password);
+                self.store_change(broker.users.change_password(&user, hash))
+            }
             Request::AuthenticateUser { user, password } => {
-                let given = Credentials {
-                    user: &user,
-                    password: &password,
-                };
-                match broker.users.authenticate(given) {
+                match broker.check_credentials(user, &password) {
                     Ok(_) => Ok(Response::Ok),
                     Err(_) => Err(Response::refused(ErrorKind::InvalidCredentials)),
                 }
             }
             Request::ClearPassword { user } => {
-                self.store_change(broker.users.change_password(&user, PasswordHash::of("")))
+                self.store_change(broker.users.change_password(&user, PasswordHash::none()))
             }
             Request::SetUserTags { user, tags } => {
                 self.store_change(broker.users.set_tags(&user, &tags))

@@ -243,8 +243,9 @@ pub enum Request {
     LogTailStream { seconds: Option<u64> },
     /// Ok once the attempts to log in are forgotten.
     ResetLoginAttempts,
-    /// [`Response::Chunk`]s of a definition file, then Ok.
-    ExportDefinitions,
+    /// [`Response::Chunk`]s of a definition file, then Ok, or [`Response::LeftOut`] with the users whose hashes RabbitMQ
+    /// cannot read, if only compatible ones are wanted.
+    ExportDefinitions { compatible_hashes: bool },
     /// [`Response::Imported`], or [`ErrorKind::Data`]. The line is followed by this many bytes: a definition file.
     ImportDefinitions { bytes: u64, skip_if_unchanged: bool },
     /// Ok, or [`ErrorKind::NoSuchQueue`], or [`ErrorKind::Refused`]: no queue is mirrored.
@@ -281,6 +282,8 @@ pub enum Response {
     Text(String),
     /// Part of a file. More lines follow.
     Chunk(String),
+    /// The end of a file, and the users that are left out of it.
+    LeftOut(Vec<String>),
     /// What became of an import.
     Imported(Imported),
     /// The alarms in force.
@@ -381,9 +384,18 @@ pub struct WrittenUser {
     /// Its name.
     pub name: String,
     /// Its password.
-    pub password: PasswordHash,
+    pub password: WrittenPassword,
     /// Its tags.
     pub tags: Vec<String>,
+}
+
+/// A password as `PUT /api/users` describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WrittenPassword {
+    /// The password, which is hashed here.
+    Password(String),
+    /// Its hash.
+    Hash(PasswordHash),
 }
 
 /// A virtual host as `PUT /api/vhosts` describes it.

@@ -43,6 +43,11 @@ const LIVE: &[(&str, Apply)] = &[
             .set_loopback_users(config.loopback_users.clone());
     }),
     ("auth_mechanisms", Reloader::apply_mechanisms),
+    ("auth_backends", |to, config| {
+        to.broker.logins.set_sources(recovery::sources(config));
+    }),
+    ("password_hashing_module", Reloader::apply_password_policy),
+    ("upgrade_password_hashes", Reloader::apply_password_policy),
     ("anonymous_login_user", Reloader::apply_mechanisms),
     ("tls_certfile", Reloader::nothing_more),
     ("tls_keyfile", Reloader::nothing_more),
@@ -176,6 +181,10 @@ impl Reloader {
 
     fn apply_mechanisms(&self, config: &Config) {
         self.broker.set_mechanisms(recovery::mechanisms(config));
+    }
+
+    fn apply_password_policy(&self, config: &Config) {
+        self.broker.users.set_password_policy(config.into());
     }
 
     fn apply_log(&self, config: &Config) {

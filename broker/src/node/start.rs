@@ -77,6 +77,13 @@ pub fn run(config: &Config, log: &Log, started: Instant) -> Result<(), Failure> 
         data_dir = %config.data_dir.display(),
         "leveret starting"
     );
+    for (variable, setting) in &config.rabbitmq_variables {
+        tracing::info!(
+            variable,
+            setting,
+            "taking a setting from a variable of RabbitMQ"
+        );
+    }
     let unknown = Config::unknown_variables();
     if !unknown.is_empty() {
         let variables = unknown.join(", ");

@@ -10,7 +10,9 @@ use super::super::request::{Invalid, bad_argument};
 /// Returns the request of a verb of this theme; `None` for other verbs.
 pub(super) fn request(verb: &str, line: &CommandLine) -> Result<Option<Request>, Invalid> {
     let request = match verb {
-        "export_definitions" => Request::ExportDefinitions,
+        "export_definitions" => Request::ExportDefinitions {
+            compatible_hashes: line.has("compatible-hashes"),
+        },
         // How many bytes there are is known when the file has been read.
         "import_definitions" => Request::ImportDefinitions {
             bytes: 0,
@@ -40,7 +42,7 @@ fn check_path(request: &Request, line: &CommandLine) -> Result<(), Invalid> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    if *request != Request::ExportDefinitions {
+    if !matches!(request, Request::ExportDefinitions { .. }) {
         return match Path::new(path).exists() {
             true => Ok(()),
             false => Err(bad_argument(&format!(": File {path} does not exist"))),
@@ -66,7 +68,7 @@ pub(in crate::ctl) fn path(line: &CommandLine) -> Option<&str> {
 /// Returns the banner of a request of this theme; `None` for other requests.
 pub(super) fn banner(line: &CommandLine, request: &Request) -> Option<String> {
     match (request, path(line)) {
-        (Request::ExportDefinitions, Some(path)) => Some(format!(
+        (Request::ExportDefinitions { .. }, Some(path)) => Some(format!(
             "Exporting definitions in JSON to a file at \"{path}\" ..."
         )),
         (Request::ImportDefinitions { .. }, Some(path)) => Some(format!(

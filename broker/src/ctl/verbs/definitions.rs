@@ -7,9 +7,10 @@ pub(super) static GROUP: Group = Group {
     heading: "Definitions",
     verbs: &[
         verb("export_definitions", exactly(1),
-            "<file_path | \"-\"> [--format json] [--timeout <timeout>]", "Exports definitions in JSON")
+            "<file_path | \"-\"> [--format json] [--compatible-hashes] [--timeout <timeout>]", "Exports definitions in JSON")
             .details(&[("<file_path>", "local file path to export to. Pass a dash (-) for stdout"),
-                ("--format", "output format to use: json")]),
+                ("--format", "output format to use: json"),
+                ("--compatible-hashes", "leave out, by name, users whose password hashes RabbitMQ cannot read")]),
         verb("import_definitions", (0, Some(1)),
             "[<file_path> | -] [--format json] [--skip-if-unchanged] [--timeout <timeout>]",
             "Imports definitions in JSON")

@@ -17,6 +17,12 @@ pub enum RecoveryError {
     /// A user or permission is invalid.
     #[error("cannot load stored users: {0}")]
     Users(#[from] AuthError),
+    /// A new broker would have an administrator whose password can be guessed.
+    #[error(
+        "the default user '{0}' would be an administrator with a password that anybody guesses: choose another \
+         (LEVERET_DEFAULT_PASS, default_pass or default_pass_file), or add the user to loopback_users"
+    )]
+    GuessableDefaultUser(String),
     /// A stored message cannot be decoded although its checksum is right.
     #[error(
         "cannot decode message {} of queue '{queue}': was it written by a newer version?",

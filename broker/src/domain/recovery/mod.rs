@@ -2,13 +2,14 @@
 //!
 //! How records are encoded (`durable`) and how the store finds them does not belong here.
 
-use crate::config::Config;
-use crate::domain::auth::{AuthError, Mechanisms, PasswordHash, Permission, TopicPermission, User};
-use crate::domain::broker::{Broker, DEFAULT_VHOST};
+use crate::config::{AuthBackend, Config};
+use crate::domain::auth::{Mechanisms, Permission, TopicPermission, User};
+use crate::domain::broker::Broker;
 use crate::domain::durable::{Definition, DestinationKind};
 use crate::domain::limits::VhostLimits;
+use crate::domain::logins::Source;
 use crate::domain::policy::Policy;
-use crate::domain::vhost::spec::{VhostMetadata, VhostSpec};
+use crate::domain::vhost::spec::VhostSpec;
 use crate::engine::exchange::{Binding, Destination};
 use crate::engine::queue::paging::Limits;
 use crate::engine::queue::{DeliveryCount, Found, Returns};
@@ -17,6 +18,7 @@ use leveret_storage::{Opened, QueueId, RecoveredQueue, Spill, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+mod defaults;
 mod delivery_counts;
 mod error;
 mod exchanges;
@@ -26,6 +28,7 @@ mod queues;
 #[cfg(test)]
 mod tests;
 
+pub use defaults::add_defaults;
 use delivery_counts::DeliveryCounts;
 pub use error::RecoveryError;
 use exchanges::restore_exchange;
@@ -45,6 +48,8 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
         Some(opened.store),
     );
     broker.set_mechanisms(mechanisms(config));
+    broker.users.set_password_policy(config.into());
+    broker.logins.set_sources(sources(config));
     broker.pager = Some(Arc::new(pager(config, store.clone())?));
     broker
         .alarms
@@ -60,25 +65,19 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
     restore_definitions(&broker, &opened.definitions, &mut recovered, &store)?;
     // Only now: what was left of the default virtual host when the broker was reset must not come back with it.
     add_defaults(&broker, config)?;
+    defaults::warn_of_guessable_passwords(&broker);
     start_queues(&broker);
     drop_messages_without_queue(&broker, recovered.into_keys());
     Ok(broker)
 }
 
-/// Gives the cluster its id, and a broker that is new or was reset the default virtual host and user, unless definitions are
-/// loaded. Returns when they are stored.
-///
-/// # Errors
-/// See [`RecoveryError`].
-pub fn add_defaults(broker: &Broker, config: &Config) -> Result<(), RecoveryError> {
-    let mut fx = broker.effects(None);
-    broker.seed_cluster_id(&mut fx);
-    fx.perform();
-    if broker.is_new() && config.load_definitions.is_none() {
-        create_defaults(broker, config)?;
-        broker.store.as_ref().map_or(Ok(()), Store::flush)?;
-    }
-    Ok(())
+/// Returns who is asked about logins.
+pub(crate) fn sources(config: &Config) -> Vec<Source> {
+    let backends = config.auth_backends.iter();
+    let source = |backend: &AuthBackend| match backend {
+        AuthBackend::Internal => Source::Accounts,
+    };
+    backends.map(source).collect()
 }
 
 /// Returns the configured login mechanisms. Logs a warning for ANONYMOUS, which is seldom intended where
@@ -105,37 +104,6 @@ fn pager(config: &Config, store: Store) -> Result<Pager, RecoveryError> {
     })?;
     let limits = Limits::with_budget(config.queue_memory);
     Ok(Pager::new(limits, Box::new(store), spill))
-}
-
-fn create_defaults(broker: &Broker, config: &Config) -> Result<(), AuthError> {
-    let mut fx = broker.effects(None);
-    broker.add_vhost(
-        VhostSpec {
-            name: DEFAULT_VHOST.into(),
-            metadata: VhostMetadata {
-                description: "Default virtual host".to_owned(),
-                ..VhostMetadata::default()
-            },
-        },
-        &mut fx,
-    );
-    let name = config.default_user.as_str();
-    let hash = PasswordHash::of(config.default_pass.expose());
-    let change = broker
-        .users
-        .add_user(name, hash, &["administrator".to_owned()])?;
-    broker.store_change(change, &mut fx);
-    let all = || ".*".to_owned();
-    let change = broker.users.set_permissions(Permission {
-        user: name.to_owned(),
-        vhost: DEFAULT_VHOST.to_owned(),
-        configure: all(),
-        write: all(),
-        read: all(),
-    })?;
-    broker.store_change(change, &mut fx);
-    fx.perform();
-    Ok(())
 }
 
 /// Definitions by kind, because they are restored in that order: bindings need queues and exchanges,

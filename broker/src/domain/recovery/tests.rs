@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::broker::DEFAULT_VHOST;
 use crate::domain::vhost::spec::{VhostDeletionError, VhostUpdate};
 use crate::engine::interfaces::Timed;
 use crate::engine::message::MessageBuilder;

@@ -6,14 +6,16 @@ use crate::http::state::Api;
 use crate::manage::AdminContext;
 use crate::manage::access::{Principal, Right};
 use crate::manage::definitions::{
-    Export, ImportError, ImportOptions, MAX_FILE, NotDefinitions, Scope,
+    Export, ImportError, ImportOptions, MAX_FILE, NotDefinitions, Scope, incompatible_users,
 };
+use crate::text::shorten::shortened;
 use axum::RequestExt;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_core::Stream;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use std::io;
 use std::pin::Pin;
@@ -21,6 +23,11 @@ use std::task::{Context, Poll};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+/// The header that names the users who are left out of an export, percent-encoded and separated by commas.
+const LEFT_OUT: &str = "leveret-left-out-users";
+/// Its length at most, in bytes.
+const LEFT_OUT_MAX: usize = 4096;
 
 /// The paths of this file.
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -38,6 +45,8 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 struct Download {
     /// The name under which a browser saves it.
     download: Option<String>,
+    /// Whether to leave out users whose password hashes RabbitMQ cannot read; a header of the answer names them.
+    compatible_hashes: Option<bool>,
 }
 
 /// The definitions of the broker.
@@ -115,9 +124,17 @@ async fn import_vhost(
 /// Answers with a file, written as fast as the client reads it.
 async fn file(api: &Api, scope: Scope, query: Download) -> ApiResult<Response> {
     let turn = api.exports().reserve(1).await?;
-    let chunks = Chunks(Export::start(api.broker().clone(), scope));
+    let left_out = match (&scope, query.compatible_hashes) {
+        (Scope::Broker, Some(true)) => incompatible_users(api.broker()),
+        _ => Vec::new(),
+    };
+    let named = left_out_header(&left_out);
+    let chunks = Chunks(Export::start(api.broker().clone(), scope, left_out));
     let mut response = Response::new(turn.send(Body::from_stream(chunks)));
     let headers = response.headers_mut();
+    if let Some(named) = named {
+        headers.insert(LEFT_OUT, named);
+    }
     let json = HeaderValue::from_static("application/json");
     headers.insert(header::CONTENT_TYPE, json);
     if let Some(name) = query.download {
@@ -129,6 +146,24 @@ async fn file(api: &Api, scope: Scope, query: Download) -> ApiResult<Response> {
         headers.insert(header::CONTENT_DISPOSITION, disposition);
     }
     Ok(response)
+}
+
+/// Returns the header that names the users who are left out, and logs them.
+fn left_out_header(users: &[String]) -> Option<HeaderValue> {
+    if users.is_empty() {
+        return None;
+    }
+    let names = users
+        .iter()
+        .map(|name| utf8_percent_encode(name, NON_ALPHANUMERIC).to_string());
+    let names = names.collect::<Vec<_>>().join(",");
+    let shown = shortened(&names, LEFT_OUT_MAX);
+    tracing::info!(
+        count = users.len(),
+        users = %shown,
+        "exported definitions leave out users whose password hashes RabbitMQ cannot read"
+    );
+    HeaderValue::try_from(&*shown).ok()
 }
 
 /// Returns whether a byte may be part of a token (RFC 9110, 5.6.2).

@@ -9,7 +9,7 @@ use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::objects::{Queue, User};
 use crate::manage::request::Request;
-use crate::manage::request::WrittenUser;
+use crate::manage::request::{WrittenPassword, WrittenUser};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -151,30 +151,28 @@ pub(super) fn tags_of(value: &Value) -> ApiResult<Vec<String>> {
     tags::deserialize(value).map_err(|error| ApiError::bad_request(error.to_string()))
 }
 
-fn written_password(body: &JsonBody) -> ApiResult<PasswordHash> {
-    match (body.text("password")?, body.text("password_hash")?) {
-        (Some(_), Some(_)) => Err(ApiError::bad_request(
-            "both_password_and_password_hash_are_provided",
-        )),
-        (Some(password), None) => Ok(PasswordHash::of(password)),
-        (None, hash) => {
-            let hash = hash.unwrap_or_default();
-            if STANDARD.decode(hash).is_err() {
-                return Err(ApiError::bad_request_about("not_base64", hash));
-            }
-            let algorithm = match body.0.get("hashing_algorithm") {
-                None => HashingAlgorithm::default(),
-                Some(name) => serde_json::from_value(name.clone())
-                    .map_err(|error| ApiError::bad_request(error.to_string()))?,
-            };
-            let parsed = PasswordHash::parse(hash, algorithm);
-            parsed.ok_or_else(|| {
-                ApiError::bad_request(
-                    "no password of this hashing_algorithm has that password_hash",
-                )
-            })
+fn written_password(body: &JsonBody) -> ApiResult<WrittenPassword> {
+    let hash = match (body.text("password")?, body.text("password_hash")?) {
+        (Some(_), Some(_)) => {
+            return Err(ApiError::bad_request(
+                "both_password_and_password_hash_are_provided",
+            ));
         }
+        (Some(password), None) => return Ok(WrittenPassword::Password(password.to_owned())),
+        (None, hash) => hash.unwrap_or_default(),
+    };
+    let algorithm = match body.0.get("hashing_algorithm") {
+        None => HashingAlgorithm::default(),
+        Some(name) => serde_json::from_value(name.clone())
+            .map_err(|error| ApiError::bad_request(error.to_string()))?,
+    };
+    if !algorithm.is_slow() && STANDARD.decode(hash).is_err() {
+        return Err(ApiError::bad_request_about("not_base64", hash));
     }
+    let parsed = PasswordHash::parse(hash, algorithm).map(WrittenPassword::Hash);
+    parsed.ok_or_else(|| {
+        ApiError::bad_request("no password of this hashing_algorithm has that password_hash")
+    })
 }
 
 /// Deletes a user and closes its connections.
@@ -305,11 +303,16 @@ mod tests {
     #[test]
     fn passwords_come_as_text_or_hash() {
         let password = |value| written_password(&body(value));
-        assert!(password(json!({"password": "p"})).unwrap().verifies("p"));
+        assert!(
+            password(json!({"password": "p"})).unwrap()
+                == WrittenPassword::Password("p".to_owned())
+        );
         let hash = "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR";
         let hashed = json!({"password_hash": hash});
-        assert!(password(hashed).unwrap().verifies("test12"));
-        assert_eq!(password(json!({})).unwrap().as_str(), "");
+        let hashed = password(hashed).unwrap();
+        assert!(matches!(hashed, WrittenPassword::Hash(hash) if hash.verifies("test12")));
+        let none = WrittenPassword::Hash(PasswordHash::none());
+        assert_eq!(password(json!({})).unwrap(), none);
         for invalid in [
             json!({"password": "p", "password_hash": hash}),
             json!({"password": 5}),

@@ -31,12 +31,39 @@ pub enum Scope {
 pub struct Definitions<'a> {
     broker: &'a Broker,
     scope: Scope,
+    left_out: Vec<String>,
+}
+
+/// Returns the users whose password hashes RabbitMQ cannot read.
+pub fn incompatible_users(broker: &Broker) -> Vec<String> {
+    let users = broker.users.users().into_iter();
+    users
+        .filter(|user| user.password.is_slow())
+        .map(|user| user.name)
+        .collect()
 }
 
 impl<'a> Definitions<'a> {
     /// Returns the definitions in a scope.
     pub fn new(broker: &'a Broker, scope: Scope) -> Self {
-        Definitions { broker, scope }
+        Definitions {
+            broker,
+            scope,
+            left_out: Vec::new(),
+        }
+    }
+
+    /// Returns them without these users and their permissions.
+    pub fn without(self, mut users: Vec<String>) -> Self {
+        users.sort();
+        Definitions {
+            left_out: users,
+            ..self
+        }
+    }
+
+    fn has(&self, user: &String) -> bool {
+        self.left_out.binary_search(user).is_err()
     }
 
     fn vhosts(&self) -> Vec<Arc<Vhost>> {
@@ -78,15 +105,24 @@ impl<'a> Definitions<'a> {
         map.serialize_entry("original_cluster_name", &name)?;
         let explanation = format!("Definitions of cluster '{name}'");
         map.serialize_entry("explanation", &explanation)?;
-        let users = || broker.users.users().into_iter().map(user);
+        let users = || {
+            let users = broker.users.users().into_iter();
+            users.filter(|user| self.has(&user.name)).map(user)
+        };
         map.serialize_entry("users", &List(users))?;
         self.list(map, "vhosts", |vhost, _| [vhost_entry(vhost)])?;
         self.list(map, "permissions", |vhost, _| {
-            broker.users.permissions_in(vhost.name().as_str())
+            let mut permissions = broker.users.permissions_in(vhost.name().as_str());
+            permissions.retain(|permission| self.has(&permission.user));
+            permissions
         })?;
         // Fails only for the topic permissions of a user who does not exist.
-        let topics = broker.users.topic_permissions(None, None);
-        map.serialize_entry("topic_permissions", &topics.unwrap_or_default())?;
+        let mut topics = broker
+            .users
+            .topic_permissions(None, None)
+            .unwrap_or_default();
+        topics.retain(|permission| self.has(&permission.user));
+        map.serialize_entry("topic_permissions", &topics)?;
         let mut global = broker.global_parameters.list();
         global.retain(|parameter| !is_internal(&parameter.name));
         map.serialize_entry("global_parameters", &global)

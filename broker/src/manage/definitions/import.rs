@@ -255,7 +255,7 @@ impl Import<'_> {
                 let parsed = PasswordHash::parse(&hash, algorithm);
                 parsed.ok_or("its password hash does not fit the hashing algorithm")?
             }
-            (None, Some(password)) => PasswordHash::of(&password),
+            (None, Some(password)) => self.broker.users.hash_password(&password),
             (None, None) => PasswordHash::parse("", algorithm).ok_or("it has no password")?,
         };
         let limits = match user.limits {

@@ -16,7 +16,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use export::{Definitions, Scope};
+pub use export::{Definitions, Scope, incompatible_users};
 pub use files::{ImportError, ImportOptions, MAX_FILE};
 pub use load::{LoadError, load, load_configured};
 pub use problem::{Imported, Problem};

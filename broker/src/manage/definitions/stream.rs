@@ -27,8 +27,8 @@ pub struct Export {
 }
 
 impl Export {
-    /// Starts to write the definitions in a scope. Dropping the result ends it.
-    pub fn start(broker: Arc<Broker>, scope: Scope) -> Self {
+    /// Starts to write the definitions in a scope, without these users. Dropping the result ends it.
+    pub fn start(broker: Arc<Broker>, scope: Scope, left_out: Vec<String>) -> Self {
         let (parts, receiver) = mpsc::channel(WAITING);
         tokio::task::spawn_blocking(move || {
             let mut chunks = Chunks {
@@ -36,7 +36,7 @@ impl Export {
                 parts,
             };
             // It fails when the reader is gone: then nobody wants to know.
-            let _ = chunks.write_file(&Definitions::new(&broker, scope));
+            let _ = chunks.write_file(&Definitions::new(&broker, scope).without(left_out));
         });
         Export {
             parts: receiver,

@@ -130,8 +130,7 @@ impl Client {
     /// Does what the task does when it is woken, and reads all lines.
     pub(super) fn hears(&mut self) -> Vec<String> {
         self.connection.take_orders(Waker::noop(), self.now);
-        let mut context = Context::from_waker(Waker::noop());
-        self.connection.poll_login(&mut context, self.now);
+        self.waits_for_login();
         self.connection.check_time(self.now);
         if self.connection.wants_read() {
             // Input left unread while the connection was blocked.
@@ -139,6 +138,17 @@ impl Client {
         }
         while self.connection.take_mail(None, self.now) {}
         self.heard_so_far()
+    }
+
+    fn waits_for_login(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut context = Context::from_waker(Waker::noop());
+        while self.connection.is_logging_in() {
+            assert!(Instant::now() < deadline, "the login takes too long");
+            if !self.connection.poll_login(&mut context, self.now) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
     }
 
     /// Reads until this line arrives: the store takes its time.

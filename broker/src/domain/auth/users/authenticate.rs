@@ -6,6 +6,7 @@
 
 use super::proof::Proof;
 use super::{Account, Users, shown};
+use crate::config::{Config, PasswordHashing};
 use crate::domain::auth::backend::Attempt;
 use crate::domain::auth::{
     AccountId, Change, Credentials, HashingAlgorithm, Identity, KnownBy, Login, LoginRefused,
@@ -26,6 +27,20 @@ pub struct PasswordPolicy {
     pub algorithm: HashingAlgorithm,
     /// Whether hashes of other algorithms are replaced at their owners' next logins.
     pub upgrade: bool,
+}
+
+impl From<&Config> for PasswordPolicy {
+    fn from(config: &Config) -> Self {
+        PasswordPolicy {
+            algorithm: match config.password_hashing_module {
+                PasswordHashing::Argon2id => HashingAlgorithm::Argon2id,
+                PasswordHashing::Sha256 => HashingAlgorithm::Sha256,
+                PasswordHashing::Sha512 => HashingAlgorithm::Sha512,
+                PasswordHashing::Md5 => HashingAlgorithm::Md5,
+            },
+            upgrade: config.upgrade_password_hashes,
+        }
+    }
 }
 
 /// What was found of a user.
@@ -71,6 +86,9 @@ impl Users {
             }
         }
         let found = found?;
+        if !found.is_proven {
+            self.remember(given, &found);
+        }
         Some(self.log_in(given, &found.hash, found.id))
     }
 
@@ -91,9 +109,7 @@ impl Users {
         };
         match found {
             Some(found) if is_right => {
-                if found.hash.is_slow() {
-                    self.remember(given, &found);
-                }
+                self.remember(given, &found);
                 self.log_in(given, &found.hash, found.id)
             }
             found => {
@@ -163,11 +179,18 @@ impl Users {
         Some(Change::PutUser(record))
     }
 
+    /// Returns whether the password was right a moment ago.
+    pub fn is_proven(&self, given: Credentials<'_>) -> bool {
+        let accounts = self.accounts.read();
+        let account = accounts.get(given.user);
+        account.is_some_and(|account| self.has_proven(account, given))
+    }
+
     fn look_up(&self, given: Credentials<'_>) -> Option<Found> {
         let accounts = self.accounts.read();
         let account = accounts.get(given.user)?;
         let hash = account.record.password.clone();
-        let is_proven = hash.is_slow() && self.has_proven(account, given);
+        let is_proven = self.has_proven(account, given);
         Some(Found {
             id: account.id,
             hash,

@@ -8,7 +8,7 @@ use super::peer::{Manner, Peer};
 use super::sent::Sent;
 use super::turns::{Case, PEERS, Turn};
 use super::{checks, probe};
-use crate::config::Config;
+use crate::config::{Config, PasswordHashing};
 use crate::domain::broker::Broker;
 use crate::domain::recovery;
 use crate::engine::interfaces::ConnectionId;
@@ -51,7 +51,11 @@ pub(super) fn in_memory(case: Case) {
 /// Runs a case on a broker with a store, and looks whether another broker finds all of it there.
 pub(super) fn with_a_store(case: Case) {
     let directory = tempfile::tempdir().unwrap();
-    let config = Config::with_data_dir(directory.path().to_owned());
+    let config = Config {
+        // Quick, as there are many worlds.
+        password_hashing_module: PasswordHashing::Sha256,
+        ..Config::with_data_dir(directory.path().to_owned())
+    };
     let open = || Store::open(Options::new(directory.path().join("store"))).unwrap();
     let mut broker = recovery::recover(&config, open()).unwrap();
     let store = broker.store.clone().unwrap();

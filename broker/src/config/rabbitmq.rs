@@ -1,0 +1,136 @@
+//! The environment variables of RabbitMQ and of its container image that are taken, so that a container or a unit file need
+//! not be rewritten.
+
+use super::ConfigError;
+use super::data_dir::Environment;
+use super::settings::Settings;
+use super::values::Secret;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The variables that are taken, and the settings that they set. Those of the container image that end with `_FILE` name a
+/// file with the value.
+const TAKEN: [(&str, &str); 6] = [
+    ("RABBITMQ_DEFAULT_USER", "default_user"),
+    ("RABBITMQ_DEFAULT_USER_FILE", "default_user"),
+    ("RABBITMQ_DEFAULT_PASS", "default_pass"),
+    ("RABBITMQ_DEFAULT_PASS_FILE", "default_pass_file"),
+    ("RABBITMQ_DEFAULT_VHOST", "default_vhost"),
+    ("RABBITMQ_NODE_PORT", "port"),
+];
+
+/// What the variables of a RabbitMQ server begin with. Others that begin with `RABBITMQ_` may be anybody's: Kubernetes makes
+/// some for every service of that name, and images say which version they contain.
+const OF_THE_SERVER: [&str; 17] = [
+    "RABBITMQ_ADVANCED_CONFIG_FILE",
+    "RABBITMQ_CONF_ENV_FILE",
+    "RABBITMQ_CONFIG_FILE",
+    "RABBITMQ_DEFAULT_",
+    "RABBITMQ_DIST_PORT",
+    "RABBITMQ_ENABLED_PLUGINS",
+    "RABBITMQ_ERLANG_COOKIE",
+    "RABBITMQ_LOAD_DEFINITIONS",
+    "RABBITMQ_LOG",
+    "RABBITMQ_MANAGEMENT_SSL_",
+    "RABBITMQ_MNESIA_",
+    "RABBITMQ_NODE_IP_ADDRESS",
+    "RABBITMQ_NODENAME",
+    "RABBITMQ_PLUGINS_DIR",
+    "RABBITMQ_SERVER_",
+    "RABBITMQ_SSL_",
+    "RABBITMQ_VM_MEMORY_HIGH_WATERMARK",
+];
+
+/// A variable that was taken, with the setting that it set.
+pub type TakenVariable = (&'static str, &'static str);
+
+/// Returns whether a variable would have an effect on a RabbitMQ server, and has none here.
+pub(super) fn is_without_effect(name: &str) -> bool {
+    let is_of_server = OF_THE_SERVER.iter().any(|start| name.starts_with(start));
+    is_of_server && TAKEN.iter().all(|(taken, _)| *taken != name)
+}
+
+/// Reads the layer of these variables, without what a layer above sets.
+///
+/// # Errors
+/// When a value is wrong, or a user or a password is given twice.
+pub(super) fn layer(
+    environment: &Environment<'_>,
+    above: &Settings,
+) -> Result<Settings, ConfigError> {
+    let mut layer = Settings::default();
+    let mut taken = Vec::new();
+    for (name, setting) in TAKEN {
+        let Some(value) = environment.get(name) else {
+            continue;
+        };
+        let failed = |reason: String| ConfigError::Environment {
+            name: name.to_owned(),
+            reason,
+        };
+        let is_set = match setting {
+            "default_user" => above.default_user.is_some(),
+            "default_vhost" => above.default_vhost.is_some(),
+            "port" => above.port.is_some(),
+            _ => above.default_pass.is_some() || above.default_pass_file.is_some(),
+        };
+        if is_set {
+            continue;
+        }
+        set(&mut layer, name, &value).map_err(failed)?;
+        taken.push((name, setting));
+    }
+    layer.check().map_err(|(key, reason)| {
+        let setting = key.replace('-', "_");
+        let by = |taken: &&(&str, &str)| taken.1 == setting;
+        let name = taken
+            .iter()
+            .find(by)
+            .map_or("RABBITMQ_DEFAULT_PASS", |it| it.0);
+        let name = name.to_owned();
+        ConfigError::Environment { name, reason }
+    })?;
+    layer.rabbitmq_variables = Some(taken);
+    Ok(layer)
+}
+
+fn set(layer: &mut Settings, name: &str, value: &OsString) -> Result<(), String> {
+    let text = || {
+        let text = value.to_str().map(str::to_owned);
+        text.ok_or_else(|| "the value is not UTF-8".to_owned())
+    };
+    match name {
+        "RABBITMQ_DEFAULT_USER" => layer.default_user = Some(text()?),
+        "RABBITMQ_DEFAULT_USER_FILE" if layer.default_user.is_some() => {
+            return Err("RABBITMQ_DEFAULT_USER is set, too: use one of them".to_owned());
+        }
+        "RABBITMQ_DEFAULT_USER_FILE" => {
+            layer.default_user = Some(first_line(Path::new(value))?);
+        }
+        "RABBITMQ_DEFAULT_PASS" => layer.default_pass = Some(Secret::from(&*text()?)),
+        "RABBITMQ_DEFAULT_PASS_FILE" => layer.default_pass_file = Some(PathBuf::from(value)),
+        "RABBITMQ_DEFAULT_VHOST" => layer.default_vhost = Some(text()?),
+        _ => {
+            let port = text()?;
+            let wanted = || format!("'{port}' is not a port: use a whole number from 0 to 65535");
+            layer.port = Some(port.trim().parse().map_err(|_| wanted())?);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a file that contains one value, without the line end that editors add.
+///
+/// # Errors
+/// Why it has none.
+pub(super) fn first_line(path: &Path) -> Result<String, String> {
+    let shown = path.display();
+    let text = fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
+    let mut lines = text.lines();
+    match (lines.next(), lines.next()) {
+        (Some(line), None) if !line.is_empty() => Ok(line.to_owned()),
+        (Some(_), Some(_)) => Err(format!("{shown} has more than one line")),
+        _ => Err(format!("{shown} is empty")),
+    }
+}

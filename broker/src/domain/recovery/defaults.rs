@@ -1,0 +1,148 @@
+//! What a new broker has: a virtual host, and an administrator whose password nobody can guess from the network.
+
+use super::RecoveryError;
+use crate::config::{Config, DEFAULT_USER};
+use crate::domain::auth::{Credentials, Permission};
+use crate::domain::broker::Broker;
+use crate::domain::vhost::spec::{VhostMetadata, VhostSpec};
+use leveret_storage::Store;
+
+const ADMINISTRATOR: &str = "administrator";
+
+/// Gives the cluster its id, and a broker that is new or was reset the default virtual host and user, unless definitions are
+/// loaded. Returns when they are stored.
+///
+/// # Errors
+/// See [`RecoveryError`].
+pub fn add_defaults(broker: &Broker, config: &Config) -> Result<(), RecoveryError> {
+    let mut fx = broker.effects(None);
+    broker.seed_cluster_id(&mut fx);
+    fx.perform();
+    if broker.is_new() && config.load_definitions.is_none() {
+        create_defaults(broker, config)?;
+        broker.store.as_ref().map_or(Ok(()), Store::flush)?;
+    }
+    Ok(())
+}
+
+fn create_defaults(broker: &Broker, config: &Config) -> Result<(), RecoveryError> {
+    let (name, password) = (config.default_user.as_str(), config.default_pass.expose());
+    if name != DEFAULT_USER && is_guessable(name, password) && !is_local(broker, name) {
+        return Err(RecoveryError::GuessableDefaultUser(name.to_owned()));
+    }
+    let mut fx = broker.effects(None);
+    broker.add_vhost(
+        VhostSpec {
+            name: config.default_vhost.as_str().into(),
+            metadata: VhostMetadata {
+                description: "Default virtual host".to_owned(),
+                ..VhostMetadata::default()
+            },
+        },
+        &mut fx,
+    );
+    let hash = broker.users.hash_password(password);
+    let change = broker
+        .users
+        .add_user(name, hash, &[ADMINISTRATOR.to_owned()])?;
+    broker.store_change(change, &mut fx);
+    let all = || ".*".to_owned();
+    let change = broker.users.set_permissions(Permission {
+        user: name.to_owned(),
+        vhost: config.default_vhost.clone(),
+        configure: all(),
+        write: all(),
+        read: all(),
+    })?;
+    broker.store_change(change, &mut fx);
+    fx.perform();
+    Ok(())
+}
+
+/// Returns whether a password is among the first that anybody tries.
+fn is_guessable(user: &str, password: &str) -> bool {
+    let guesses = [user, DEFAULT_USER, ""];
+    guesses
+        .iter()
+        .any(|guess| password.eq_ignore_ascii_case(guess))
+}
+
+/// Returns whether a user may log in from this machine only.
+fn is_local(broker: &Broker, user: &str) -> bool {
+    let elsewhere = [192, 0, 2, 1].into();
+    broker.users.check_address(user, elsewhere).is_err()
+}
+
+/// Logs a warning if guest still has its password and may log in from anywhere.
+pub(super) fn warn_of_guessable_passwords(broker: &Broker) {
+    let guest = Credentials {
+        user: DEFAULT_USER,
+        password: DEFAULT_USER,
+    };
+    if is_local(broker, DEFAULT_USER) || broker.users.user(DEFAULT_USER).is_none() {
+        return;
+    }
+    if broker.users.authenticate(guest).is_ok() {
+        tracing::warn!(
+            user = DEFAULT_USER,
+            "this user may log in from other machines (loopback_users does not list it) with a password that everybody \
+             knows: change it with leveretctl change_password, delete the user, or add it to loopback_users"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Limits;
+
+    fn started(config: &Config) -> Result<Broker, RecoveryError> {
+        let broker = Broker::new(Limits::default(), config.loopback_users.clone(), None);
+        add_defaults(&broker, config).map(|()| broker)
+    }
+
+    fn config(user: &str, password: &str) -> Config {
+        Config {
+            default_user: user.to_owned(),
+            default_pass: password.into(),
+            ..Config::with_data_dir(std::env::temp_dir())
+        }
+    }
+
+    #[test]
+    fn nobody_can_guess_the_administrator_of_a_new_broker_from_the_network() {
+        for (user, password) in [
+            ("admin", "admin"),
+            ("admin", "guest"),
+            ("hare", ""),
+            ("hare", "Hare"),
+        ] {
+            let refused = started(&config(user, password)).err().unwrap();
+            let text = refused.to_string();
+            assert!(text.contains(&format!("default user '{user}'")), "{text}");
+            let mut local = config(user, password);
+            local.loopback_users = vec![user.to_owned()];
+            assert!(started(&local).is_ok());
+        }
+        for (user, password) in [("guest", "guest"), ("admin", "q7Hn2")] {
+            assert!(started(&config(user, password)).is_ok());
+        }
+    }
+
+    #[test]
+    fn the_default_user_may_use_the_default_virtual_host() {
+        let mut config = config("hare", "field");
+        config.default_vhost = "meadow".to_owned();
+        let broker = started(&config).unwrap();
+        let names: Vec<_> = broker
+            .vhosts()
+            .iter()
+            .map(|one| one.name().to_string())
+            .collect();
+        assert_eq!(names, ["meadow"]);
+        assert_eq!(
+            broker.users.permissions_of("hare").unwrap()[0].vhost,
+            "meadow"
+        );
+    }
+}
