@@ -17,6 +17,7 @@ mod celery;
 mod command_line;
 mod conformance;
 mod crash;
+mod credentials;
 mod ctl;
 mod ctl_tools;
 mod definitions;
