@@ -4,6 +4,8 @@
   cargo build --release
   benches/run.py all --broker RabbitMQ=127.0.0.1:5692,PID --broker Leveret=127.0.0.1:5672,PID
 
+  benches/run.py tls --cacert ca.pem --broker RabbitMQ=127.0.0.1:5692,PID,tls=localhost:5691 --broker ...
+
 Every broker named is measured in turn within each round, so that what else the machine does falls
 on all of them; medians of the rounds are compared with the reference, the first broker unless
 --reference names another. Needs nothing but Python 3 and leveretperf.
@@ -20,6 +22,7 @@ import time
 import growth
 import latency
 import table
+import tls
 from runner import Broker, Runner
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -28,9 +31,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 def arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("section", choices=["table", "growth", "latency", "all"])
-    parser.add_argument("--broker", action="append", required=True, metavar="NAME=HOST:PORT[,PID]",
+    parser.add_argument("section", choices=["table", "growth", "latency", "tls", "all"],
+                        help="all: table, growth and latency")
+    parser.add_argument("--broker", action="append", required=True, metavar="NAME=HOST:PORT[,PID][,tls=HOST:PORT]",
                         help="a broker that runs, with guest/guest; may be given several times")
+    parser.add_argument("--cacert", metavar="FILE",
+                        help="the authority of the brokers' certificates, for tls")
     parser.add_argument("--reference", metavar="NAME", help="whom to compare with")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5, help="of each run")
@@ -75,6 +81,8 @@ def main():
     reference = options.reference or names[0]
     if reference not in names:
         sys.exit(f"run.py: --reference {reference} is not one of {', '.join(names)}")
+    if options.section == "tls" and not (options.cacert and all(b.tls_address for b in brokers)):
+        sys.exit("run.py: tls needs --cacert, and tls=HOST:PORT of each broker")
     if not os.access(options.perf, os.X_OK):
         sys.exit(f"run.py: no {options.perf}: cargo build --release, or --perf")
     directory = pathlib.Path(options.out)
@@ -103,6 +111,9 @@ def main():
                                   options.latency_backlog, options.limit)
             markdown = latency.report(figures, brokers, options.latency_backlog)
             write(directory, "latency.md", f"# Latency\n\n{note}{markdown}")
+        if options.section == "tls":
+            results = tls.run(runner, brokers, options.rounds, options.seconds, options.cacert)
+            write(directory, "tls.md", f"# With TLS\n\n{note}{tls.report(results, brokers, reference)}")
     finally:
         # Also what was measured before something went wrong.
         runs = ",\n".join(json.dumps(run) for run in runner.raw)

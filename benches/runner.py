@@ -9,15 +9,23 @@ import time
 
 
 class Broker:
-    """NAME=HOST:PORT, or NAME=HOST:PORT,PID where its memory and processor time are wanted."""
+    """NAME=HOST:PORT, with ,PID where its memory and processor time are wanted, and ,tls=HOST:PORT
+    for its listener with TLS."""
 
     def __init__(self, text):
         name, equals, place = text.partition("=")
-        address, _, pid = place.partition(",")
-        if not (name and equals and ":" in address) or (pid and not pid.isdigit()):
-            raise ValueError(f"{text!r} is not NAME=HOST:PORT or NAME=HOST:PORT,PID")
-        self.name, self.address = name, address
-        self.pid = int(pid) if pid else None
+        address, *more = place.split(",")
+        self.name, self.address, self.pid, self.tls_address = name, address, None, None
+        wrong = not (name and equals and ":" in address)
+        for part in more:
+            if part.isdigit():
+                self.pid = int(part)
+            elif part.startswith("tls=") and ":" in part:
+                self.tls_address = part.removeprefix("tls=")
+            else:
+                wrong = True
+        if wrong:
+            raise ValueError(f"{text!r} is not NAME=HOST:PORT[,PID][,tls=HOST:PORT]")
 
     def memory(self, field="VmRSS"):
         """Resident bytes (or VmHWM, the most it ever was); None where it is not known."""
@@ -47,16 +55,17 @@ class Runner:
         self.program = program
         self.raw = []
 
-    def command(self, arguments, broker=None):
+    def command(self, arguments, broker=None, address=None):
         command = [self.program, *arguments.split(), "--json", "--quiet"]
-        return command + (["--address", broker.address] if broker else [])
+        return command + (["--address", address or broker.address] if broker else [])
 
-    def run(self, arguments, broker=None, limit=300, note=None):
-        """The summary of a run, with the broker's processor time; None if it failed."""
+    def run(self, arguments, broker=None, limit=300, note=None, address=None):
+        """The summary of a run, with the broker's processor time; None if it failed. An address in
+        place of the broker's own is another of its listeners."""
         before = broker.processor() if broker else None
         try:
             ended = subprocess.run(
-                self.command(arguments, broker),
+                self.command(arguments, broker, address),
                 capture_output=True, text=True, timeout=limit,
             )
         except subprocess.TimeoutExpired:

@@ -1,6 +1,9 @@
 //! The load generator: every mode with small counts, and what it prints.
 
+mod channels;
 mod failing;
+mod terminator;
+mod tls;
 
 use std::path::Path;
 use std::process::Stdio;
@@ -309,6 +312,30 @@ fn ctrl_c_ends_a_run_with_its_summary() {
     });
 }
 
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_is_an_address() {
+    run(async {
+        let broker = TestBroker::start().await;
+        let directory = tempfile::TempDir::new().expect("a temporary directory");
+        let path = directory.path().join("amqp.sock");
+        let listener = tokio::net::UnixListener::bind(&path).expect("a socket");
+        let to = broker.address().to_owned();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(terminator::forward(stream, to.clone()));
+            }
+        });
+        let at = format!("--quiet --json --address unix:{}", path.display());
+        let through = summary(&format!("{at} -C 500 -c 10 -a -P 10")).await;
+        assert_eq!(count(&through, "consumed"), 500);
+        let churned = summary(&format!("connection-churn {at} -C 5")).await;
+        assert_eq!(count(&churned, "cycles"), 5);
+        let nowhere = format!("--quiet --address unix:{}/none", directory.path().display());
+        fails(&nowhere, 1, "cannot connect to unix:/").await;
+    });
+}
+
 #[test]
 fn arguments_that_make_no_sense_are_explained() {
     run(async {
@@ -317,6 +344,8 @@ fn arguments_that_make_no_sense_are_explained() {
         fails("--uri localhost", 2, "amqp://").await;
         fails("--json --csv", 2, "cannot be used with").await;
         fails("churn", 2, "connection-churn").await;
+        fails("--cacert ca.pem", 2, "--cacert needs TLS").await;
+        fails("--uri amqps://h?cacertfle=x", 2, "did you mean cacertfile?").await;
         // A port that is bound but that nobody listens on.
         let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
         let any = "127.0.0.1:0".parse().expect("an address");

@@ -1,6 +1,7 @@
 //! A backlog: publishes messages first and consumes them afterwards.
 
 use super::client::Client;
+use super::dialer::Dialer;
 use super::interrupt::interrupted;
 use super::meter::Shared;
 use super::options::Load;
@@ -18,7 +19,7 @@ use std::time::Instant;
 pub(super) fn run(
     load: &Load,
     messages: u64,
-    control: &mut Client,
+    (dialer, control): (&Dialer, &mut Client),
     progress: &mut Progress,
 ) -> io::Result<Summary> {
     let shared = Shared::default();
@@ -27,7 +28,7 @@ pub(super) fn run(
     progress.begin();
     let started = Instant::now();
     thread::scope(|threads| {
-        let publishers = start_publishers(threads, load, &share, shared)?;
+        let publishers = start_publishers(threads, load, dialer, &share, shared)?;
         wait_until_consumed(load, &publishers, (shared, u64::MAX), progress)
             .inspect_err(|_| shared.fail())?;
         shared
@@ -39,7 +40,8 @@ pub(super) fn run(
     let publishing = started.elapsed().as_secs_f64();
     let started = Instant::now();
     thread::scope(|threads| {
-        let consumers = start_consumers(threads, load, shared).inspect_err(|_| shared.fail())?;
+        let consumers =
+            start_consumers(threads, load, dialer, shared).inspect_err(|_| shared.fail())?;
         let published = shared.counts().published;
         if !consumers.is_empty() {
             wait_until_consumed(load, &consumers, (shared, published), progress)

@@ -11,6 +11,7 @@ use super::publisher::Publisher;
 use super::script::{Script, SendAs};
 use super::summary::{Rate, Summary};
 use super::throughput::{POLL_INTERVAL, all_done, join};
+use super::transport::{Stream, prepared};
 use bytes::BytesMut;
 use leveret_protocol::{ChannelId, DeliveryTag, method};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -131,14 +132,14 @@ fn run_pairs(load: &Load, pairs: Vec<Pair>) -> io::Result<Summary> {
     thread::scope(|threads| {
         let (mut publishers, mut consumers) = (Vec::new(), Vec::new());
         for (pair, n) in pairs.into_iter().zip(0..) {
-            let client = Client::over(pair.publisher, load)?;
+            let client = over(pair.publisher, load)?;
             let script = Script::new(load, n, client.frame_max(), SendAs::Deliver);
             if let Some((from, to)) = pair.relay {
                 let confirm = (load.confirm > 0).then_some(script.message_len());
                 threads.spawn(move || forward(from, to, confirm));
             }
             if let Some(socket) = pair.consumer {
-                let consumer = Consumer::new(load, n, Client::over(socket, load)?, shared);
+                let consumer = Consumer::new(load, n, over(socket, load)?, shared);
                 consumers.push(
                     threads.spawn(move || shared.fail_on_error(|| consumer.run_without_close())),
                 );
@@ -175,6 +176,12 @@ fn run_pairs(load: &Load, pairs: Vec<Pair>) -> io::Result<Summary> {
             .with("consumed", counts.consumed, Rate::Over(seconds))
             .lasted(seconds))
     })
+}
+
+/// Creates a client on a connected socket.
+fn over(socket: TcpStream, load: &Load) -> io::Result<Client> {
+    let socket = prepared(socket.into())?;
+    Ok(Client::over(Stream::Plain(socket), load.patience()))
 }
 
 /// Reads and writes until either side hangs up. With `confirm`, the length of a message, confirms

@@ -1,6 +1,7 @@
 //! Creates and removes things over and over: connections, channels, queues, bindings.
 
 use super::client::Client;
+use super::dialer::Dialer;
 use super::interrupt::interrupted;
 use super::meter::{Shared, now};
 use super::options::{Load, Mode};
@@ -8,7 +9,6 @@ use super::progress::Progress;
 use super::route::Route;
 use super::summary::{Rate, Summary};
 use super::throughput::{POLL_INTERVAL, all_done, first_failure, join};
-use socket2::SockRef;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 /// The exchange that queues are bound to, which every broker has.
 const EXCHANGE: &str = "amq.topic";
 
-pub(super) fn run(load: &Load) -> io::Result<Summary> {
+pub(super) fn run(load: &Load, dialer: &Dialer) -> io::Result<Summary> {
     let (shared, mut progress) = (Shared::default(), Progress::new(load)?);
     let shared = &shared;
     thread::scope(|threads| {
-        let cycles = (0..load.publishers).map(|n| Cycle::start(load, n));
+        let cycles = (0..load.publishers).map(|n| Cycle::start(load, dialer, n));
         let cycles = cycles.collect::<io::Result<Vec<_>>>()?;
         progress.begin();
         let started = Instant::now();
@@ -51,19 +51,21 @@ pub(super) fn run(load: &Load) -> io::Result<Summary> {
 /// The work of one thread: on one connection, or on one connection after another.
 struct Cycle<'a> {
     load: &'a Load,
+    dialer: &'a Dialer,
     n: u32,
     /// `None` if connections themselves are created and removed.
     client: Option<Client>,
 }
 
 impl<'a> Cycle<'a> {
-    fn start(load: &'a Load, n: u32) -> io::Result<Self> {
+    fn start(load: &'a Load, dialer: &'a Dialer, n: u32) -> io::Result<Self> {
         let mut client = match load.mode {
             Mode::ConnectionChurn => None,
-            _ => Some(Client::connect(load)?),
+            _ => Some(dialer.connect()?),
         };
         let mut cycle = Cycle {
             load,
+            dialer,
             n,
             client: None,
         };
@@ -104,12 +106,12 @@ impl<'a> Cycle<'a> {
     fn turn(&mut self, turn: u64) -> io::Result<()> {
         let queue = self.queue(turn);
         let Some(client) = &mut self.client else {
-            let client = Client::connect(self.load)?;
+            let client = self.dialer.connect()?;
             let socket = client.socket().try_clone()?;
             client.close()?;
             // Otherwise this machine would run out of ports, because each stays reserved for a
             // minute.
-            return SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+            return socket.set_linger(Some(Duration::ZERO));
         };
         match self.load.mode {
             Mode::ChannelChurn => {

@@ -1,23 +1,24 @@
 //! A blocking AMQP client with just enough features to measure: login, and frames in and out.
 //! Declarations are in [`super::declare`].
 
-use super::options::Load;
 use super::patience::Patience;
+use super::transport::{Stream, TIMEOUT, Wait, is_timeout};
+use super::uri::Target;
 use bytes::BytesMut;
 use leveret_protocol::classes::{AMQPClass, basic, channel, connection};
-use leveret_protocol::frame::{self, FrameKind, PROTOCOL_HEADER, Split};
+use leveret_protocol::frame::{self, Frame, FrameKind, PROTOCOL_HEADER, Split};
 use leveret_protocol::method::{self, Method};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{ChannelId, MethodId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use socket2::Socket;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-/// The timeout of blocking reads and writes, after which the caller checks whether the run is over.
-const SOCKET_TIMEOUT: Duration = Duration::from_millis(100);
 /// The size in bytes of the input buffer, which grows for larger frames.
 const INPUT_BUFFER: usize = 256 * 1024;
+/// The least that a read has room for.
+const READ_ROOM: usize = INPUT_BUFFER / 4;
 /// The largest frame size if the broker has no limit.
 const FRAME_MAX: u32 = 128 * 1024;
 /// What the broker failed to do while we waited.
@@ -25,12 +26,14 @@ pub(super) const ACCEPTED_NOTHING: &str = "has accepted no data";
 const NOT_ANSWERED: &str = "has not answered";
 
 pub(super) struct Client {
-    socket: TcpStream,
+    stream: Stream,
     input: Vec<u8>,
     /// The range of the input that has been read but not processed.
     from: usize,
     to: usize,
     frame_max: u32,
+    /// The highest channel number that the broker allows.
+    channel_max: u16,
     /// A message was only partly written, so nothing more can be sent.
     mid_message: bool,
     /// How long the broker may be idle.
@@ -38,41 +41,32 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Logs in and opens channel 1.
-    pub(super) fn connect(load: &Load) -> io::Result<Self> {
-        let target = load.target().map_err(io::Error::other)?;
-        let socket = connect_to_any(&target.address, load.patience()).map_err(|error| {
-            with_context(&format!("cannot connect to {}", target.address), &error)
-        })?;
-        let mut client = Self::over(socket, load)?;
-        client.login(&target.user, &target.password, &target.vhost)?;
-        client.open_channel(1)?;
-        Ok(client)
-    }
-
-    /// Creates a client on a connected socket, without logging in.
-    pub(super) fn over(socket: TcpStream, load: &Load) -> io::Result<Self> {
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(SOCKET_TIMEOUT))?;
-        socket.set_write_timeout(Some(SOCKET_TIMEOUT))?;
-        Ok(Client {
-            socket,
+    /// Creates a client that is connected but not logged in.
+    pub(super) fn over(stream: Stream, patience: Duration) -> Self {
+        Client {
+            stream,
             input: vec![0; INPUT_BUFFER],
             from: 0,
             to: 0,
             frame_max: FRAME_MAX,
+            channel_max: u16::MAX,
             mid_message: false,
-            patience: load.patience(),
-        })
+            patience,
+        }
     }
 
-    fn login(&mut self, user: &str, password: &str, vhost: &str) -> io::Result<()> {
+    pub(super) fn login(&mut self, target: &Target) -> io::Result<()> {
         self.send_bytes(&PROTOCOL_HEADER)?;
-        self.expect(method::CONNECTION_START)?;
+        let started = self.expect(method::CONNECTION_START);
+        started.map_err(|error| self.expecting_tls(error))?;
+        let (mechanism, response) = match target.external {
+            true => ("EXTERNAL", String::new()),
+            false => ("PLAIN", format!("\0{}\0{}", target.user, target.password)),
+        };
         let start_ok = connection::StartOk {
             client_properties: properties(),
-            mechanism: "PLAIN".into(),
-            response: format!("\0{user}\0{password}").into(),
+            mechanism: mechanism.into(),
+            response: response.into(),
             locale: "en_US".into(),
         };
         self.send(
@@ -98,11 +92,41 @@ impl Client {
             AMQPClass::Connection(connection::AMQPMethod::TuneOk(tune_ok)),
         )?;
         self.frame_max = frame_max;
+        if tune.channel_max != 0 {
+            self.channel_max = tune.channel_max;
+        }
         let open = connection::Open {
-            virtual_host: vhost.into(),
+            virtual_host: target.vhost.as_str().into(),
         };
         self.send(0, AMQPClass::Connection(connection::AMQPMethod::Open(open)))?;
         self.expect(MethodId::new(10, 41)).map(drop)
+    }
+
+    /// Explains an error in place of connection.start: the broker may expect TLS.
+    fn expecting_tls(&self, error: io::Error) -> io::Error {
+        let why = match (&self.stream, &self.input[self.from..self.to]) {
+            // An alert of TLS.
+            (Stream::Plain(_), [0x15, 0x03, ..]) => {
+                "the broker expects TLS on this port: use amqps://, or --tls"
+            }
+            (Stream::Plain(_), []) if error.kind() == ErrorKind::UnexpectedEof => {
+                "the broker closed the connection without an answer: it may expect TLS on this port \
+                 (amqps://, --tls)"
+            }
+            _ => return error,
+        };
+        io::Error::other(why)
+    }
+
+    /// Opens the channels up to this number, beside channel 1.
+    pub(super) fn open_channels(&mut self, last: u16) -> io::Result<()> {
+        if last > self.channel_max {
+            let max = self.channel_max;
+            return Err(io::Error::other(format!(
+                "the broker allows {max} channels on a connection, fewer than the {last} of --channels"
+            )));
+        }
+        (2..=last).try_for_each(|channel| self.open_channel(channel))
     }
 
     pub(super) fn open_channel(&mut self, channel: u16) -> io::Result<()> {
@@ -115,8 +139,8 @@ impl Client {
         self.frame_max
     }
 
-    pub(super) fn socket(&self) -> &TcpStream {
-        &self.socket
+    pub(super) fn socket(&self) -> &Socket {
+        self.stream.socket()
     }
 
     pub(super) fn send(&mut self, channel: u16, class: AMQPClass) -> io::Result<()> {
@@ -148,8 +172,8 @@ impl Client {
         let mut patience = Patience::new(max);
         loop {
             let mut found = None;
-            self.frames(|kind, payload| {
-                if kind == FrameKind::Method {
+            self.frames(|frame, payload| {
+                if frame.kind == FrameKind::Method {
                     match method::decode(payload).map_err(io::Error::other)? {
                         Method::Other(class) if method::class_id(&class) == wanted => {
                             found = Some(class);
@@ -173,7 +197,7 @@ impl Client {
     /// Calls `each` with every complete frame, until there are none or it returns false.
     pub(super) fn frames(
         &mut self,
-        mut each: impl FnMut(FrameKind, &[u8]) -> io::Result<bool>,
+        mut each: impl FnMut(Frame, &[u8]) -> io::Result<bool>,
     ) -> io::Result<()> {
         loop {
             let input = &self.input[self.from..self.to];
@@ -181,7 +205,7 @@ impl Client {
                 Split::Need(_) => return Ok(()),
                 Split::Whole(frame) => {
                     self.from += frame.total();
-                    if !each(frame.kind, &input[frame.payload()])? {
+                    if !each(frame, &input[frame.payload()])? {
                         return Ok(());
                     }
                 }
@@ -191,8 +215,17 @@ impl Client {
 
     /// Reads once. Returns false if nothing arrived before the timeout.
     pub(super) fn read(&mut self) -> io::Result<bool> {
+        self.read_once(Wait::ForBytes)
+    }
+
+    /// Reads what is available, without waiting.
+    pub(super) fn read_available(&mut self) -> io::Result<bool> {
+        self.read_once(Wait::No)
+    }
+
+    fn read_once(&mut self, wait: Wait) -> io::Result<bool> {
         self.make_room();
-        match self.socket.read(&mut self.input[self.to..]) {
+        match self.stream.read(&mut self.input[self.to..], wait) {
             Ok(0) => Err(io::Error::new(
                 ErrorKind::UnexpectedEof,
                 "the broker closed the connection without giving a reason",
@@ -209,32 +242,24 @@ impl Client {
     fn make_room(&mut self) {
         if self.from == self.to {
             (self.from, self.to) = (0, 0);
-        } else if self.input.len() - self.to < INPUT_BUFFER / 4 {
+        } else if self.input.len() - self.to < READ_ROOM {
             self.input.copy_within(self.from..self.to, 0);
             (self.from, self.to) = (0, self.to - self.from);
         }
         // The frame size is limited, so this happens at most once.
-        if self.to == self.input.len() {
+        if self.input.len() - self.to < READ_ROOM {
             self.input.resize(self.to + INPUT_BUFFER, 0);
         }
     }
 
-    /// Reads what is available, without waiting.
-    pub(super) fn read_available(&mut self) -> io::Result<bool> {
-        self.socket.set_nonblocking(true)?;
-        let came = self.read();
-        self.socket.set_nonblocking(false)?;
-        came
-    }
-
     /// Waits until something can be read, but no longer than `max`.
     pub(super) fn wait(&mut self, max: Duration) -> io::Result<()> {
-        let max = max.min(SOCKET_TIMEOUT);
+        let max = max.min(TIMEOUT);
         let timeout = Timespec {
             tv_sec: 0,
             tv_nsec: i64::from(max.subsec_nanos()),
         };
-        let mut sockets = [PollFd::new(&self.socket, PollFlags::IN)];
+        let mut sockets = [PollFd::new(self.stream.socket(), PollFlags::IN)];
         match poll(&mut sockets, Some(&timeout)) {
             Ok(0) | Err(rustix::io::Errno::INTR) => Ok(()),
             Ok(_) => self.read_available().map(drop),
@@ -251,9 +276,8 @@ impl Client {
         mut stalled: impl FnMut(&mut Client, &mut Patience) -> io::Result<bool>,
     ) -> io::Result<bool> {
         let mut patience = Patience::new(self.patience);
-        while !bytes.is_empty() {
-            match self.socket.write(bytes) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+        while !bytes.is_empty() || self.stream.holds_output() {
+            match self.stream.write(bytes) {
                 Ok(written) => {
                     bytes = &bytes[written..];
                     patience.renew();
@@ -306,8 +330,8 @@ impl Client {
         // Starts with the close, because deliveries may keep arriving.
         let mut patience = Patience::new(self.patience);
         while !answered && patience.lasts("has not answered connection.close")? {
-            self.frames(|kind, payload| {
-                if kind != FrameKind::Method {
+            self.frames(|frame, payload| {
+                if frame.kind != FrameKind::Method {
                     return Ok(true);
                 }
                 answered = method::peek_id(payload) == Some(method::CONNECTION_CLOSE_OK);
@@ -321,6 +345,7 @@ impl Client {
                 self.read()?;
             }
         }
+        self.stream.say_goodbye();
         Ok(())
     }
 }
@@ -346,32 +371,13 @@ fn properties() -> FieldTable {
     properties
 }
 
-/// Connects to the first of the addresses a name resolves to that answers.
-fn connect_to_any(address: &str, patience: Duration) -> io::Result<TcpStream> {
-    let mut failed = ErrorKind::AddrNotAvailable.into();
-    for candidate in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&candidate, patience) {
-            Ok(socket) => return Ok(socket),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-    )
-}
-
 pub(super) fn with_context(what: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
 /// Handles a frame that nobody waits for: returns an error if the broker rejects something with it.
-pub(super) fn check_frame(kind: FrameKind, payload: &[u8]) -> io::Result<bool> {
-    if kind == FrameKind::Method {
+pub(super) fn check_frame(frame: Frame, payload: &[u8]) -> io::Result<bool> {
+    if frame.kind == FrameKind::Method {
         check_method(&method::decode(payload).map_err(io::Error::other)?)?;
     }
     Ok(true)

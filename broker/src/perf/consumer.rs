@@ -1,12 +1,13 @@
 //! A connection that consumes.
 
 use super::client::{Client, check_frame};
+use super::dialer::Dialer;
 use super::meter::{Shared, now};
 use super::options::{Load, STAMP};
 use super::pace::Pace;
 use super::patience::Patience;
 use bytes::BytesMut;
-use leveret_protocol::frame::FrameKind;
+use leveret_protocol::frame::{Frame, FrameKind};
 use leveret_protocol::method::{self, BASIC_DELIVER};
 use leveret_protocol::{ChannelId, DeliveryTag, MethodId};
 use std::io;
@@ -32,12 +33,19 @@ struct Received {
     ack_every: Option<u32>,
     stamped: bool,
     answers: usize,
+    /// By number, so that the first is that of the connection.
+    channels: Vec<OnChannel>,
+    times: Vec<(u64, u64)>,
+}
+
+/// What has been received on a channel.
+#[derive(Clone, Default)]
+struct OnChannel {
     /// The number of deliveries since the last acknowledgement, and the tag of the last one.
     not_acked: u32,
     last_tag: u64,
     /// The next body frame is the first of its message.
     body_begins: bool,
-    times: Vec<(u64, u64)>,
 }
 
 impl<'a> Consumer<'a> {
@@ -52,26 +60,37 @@ impl<'a> Consumer<'a> {
                 ack_every: load.ack_every(),
                 stamped: load.measure_latency,
                 answers: 0,
-                not_acked: 0,
-                last_tag: 0,
-                body_begins: false,
+                channels: vec![OnChannel::default(); usize::from(load.consumer_channels()) + 1],
                 times: Vec::new(),
             },
             out: BytesMut::new(),
         }
     }
 
-    /// Connects and starts to consume from the queues of the n-th consumer.
-    pub(super) fn start(load: &Load, n: u32, shared: &'a Shared) -> io::Result<Self> {
-        let mut client = Client::connect(load)?;
-        client.qos(load.prefetch)?;
-        let queues = load.queues_of(n, load.consumers);
-        for (at, queue) in queues.iter().enumerate() {
-            client.consume(queue, &format!("c{at}"), load.ack_every().is_some())?;
+    /// Connects and starts to consume from the queues of the n-th consumer, on each channel.
+    pub(super) fn start(
+        load: &Load,
+        dialer: &Dialer,
+        n: u32,
+        shared: &'a Shared,
+    ) -> io::Result<Self> {
+        let mut client = dialer.connect()?;
+        let channels = load.consumer_channels();
+        client.open_channels(channels)?;
+        for channel in 1..=channels {
+            client.qos(channel, load.prefetch)?;
         }
+        let queues = load.queues_of(n, load.consumers);
+        for channel in 1..=channels {
+            for (at, queue) in queues.iter().enumerate() {
+                let tag = format!("c{at}");
+                client.consume(channel, queue, &tag, load.ack_every().is_some())?;
+            }
+        }
+        let consumers = queues.len() * usize::from(channels);
         let mut consumer = Consumer::new(load, n, client, shared);
         let mut patience = Patience::new(load.patience());
-        while consumer.received.answers < queues.len() {
+        while consumer.received.answers < consumers {
             if !patience.lasts("has not answered basic.consume")? {
                 return Err(io::ErrorKind::Interrupted.into());
             }
@@ -112,8 +131,8 @@ impl<'a> Consumer<'a> {
         }
         let (received, out) = (&mut self.received, &mut self.out);
         let mut count = 0;
-        self.client.frames(|kind, payload| {
-            count += u64::from(received.take(kind, payload, at, out)?);
+        self.client.frames(|frame, payload| {
+            count += u64::from(received.take(frame, payload, at, out)?);
             Ok(count < max)
         })?;
         if count > 0 {
@@ -149,17 +168,21 @@ impl Received {
     /// Processes a frame and returns whether it completes a counted message.
     fn take(
         &mut self,
-        kind: FrameKind,
+        frame: Frame,
         payload: &[u8],
         at: u64,
         out: &mut BytesMut,
     ) -> io::Result<bool> {
-        match kind {
+        let Some(on) = self.channels.get_mut(usize::from(frame.channel.0)) else {
+            let text = format!("the broker uses channel {}, which is not open", frame.channel.0);
+            return Err(io::Error::other(text));
+        };
+        match frame.kind {
             FrameKind::Method => match method::peek_id(payload) {
                 Some(BASIC_DELIVER) => {
-                    self.body_begins = true;
+                    on.body_begins = true;
                     if self.ack_every.is_some() {
-                        self.last_tag = delivery_tag(payload);
+                        on.last_tag = delivery_tag(payload);
                     }
                     Ok(false)
                 }
@@ -167,20 +190,20 @@ impl Received {
                     self.answers += 1;
                     Ok(false)
                 }
-                _ => check_frame(kind, payload).map(|_| false),
+                _ => check_frame(frame, payload).map(|_| false),
             },
-            FrameKind::Body if self.body_begins => {
+            FrameKind::Body if on.body_begins => {
+                on.completed(frame.channel, self.ack_every, out);
                 if self.stamped
                     && let Some(stamp) = payload.first_chunk::<STAMP>()
                 {
                     self.record_latency(at.saturating_sub(u64::from_be_bytes(*stamp)));
                 }
-                self.acknowledge(out);
                 Ok(true)
             }
             // A message without a body ends with its header, which says so.
             FrameKind::Header if payload.get(4..12) == Some(&[0; 8]) => {
-                self.acknowledge(out);
+                on.completed(frame.channel, self.ack_every, out);
                 Ok(true)
             }
             FrameKind::Body | FrameKind::Header | FrameKind::Heartbeat => Ok(false),
@@ -194,29 +217,29 @@ impl Received {
         }
     }
 
-    /// Counts a message and acknowledges it if an acknowledgement is due.
-    fn acknowledge(&mut self, out: &mut BytesMut) {
-        self.body_begins = false;
-        let Some(every) = self.ack_every else {
-            return;
-        };
-        self.not_acked += 1;
-        if self.not_acked >= every {
-            put_ack(out, self.last_tag, every > 1);
-            self.not_acked = 0;
-        }
-    }
-
     fn ack_the_rest(&mut self, out: &mut BytesMut) {
-        if self.not_acked > 0 {
-            put_ack(out, self.last_tag, true);
-            self.not_acked = 0;
+        for (on, channel) in self.channels.iter_mut().zip(0..) {
+            if on.not_acked > 0 {
+                method::encode_ack(out, ChannelId(channel), DeliveryTag(on.last_tag), true);
+                on.not_acked = 0;
+            }
         }
     }
 }
 
-fn put_ack(out: &mut BytesMut, tag: u64, multiple: bool) {
-    method::encode_ack(out, ChannelId(1), DeliveryTag(tag), multiple);
+impl OnChannel {
+    /// Counts a message and acknowledges it if an acknowledgement is due.
+    fn completed(&mut self, channel: ChannelId, ack_every: Option<u32>, out: &mut BytesMut) {
+        self.body_begins = false;
+        let Some(every) = ack_every else {
+            return;
+        };
+        self.not_acked += 1;
+        if self.not_acked >= every {
+            method::encode_ack(out, channel, DeliveryTag(self.last_tag), every > 1);
+            self.not_acked = 0;
+        }
+    }
 }
 
 /// Returns the delivery tag of basic.deliver, which follows the consumer tag.

@@ -127,23 +127,29 @@ impl Client {
         self.expect(MethodId::new(50, 51)).map(drop)
     }
 
-    pub(super) fn confirm_select(&mut self) -> io::Result<()> {
+    pub(super) fn confirm_select(&mut self, channel: u16) -> io::Result<()> {
         let select = confirm::Select { nowait: false };
-        self.send(1, AMQPClass::Confirm(confirm::AMQPMethod::Select(select)))?;
+        self.send(channel, AMQPClass::Confirm(confirm::AMQPMethod::Select(select)))?;
         self.expect(MethodId::new(85, 11)).map(drop)
     }
 
-    pub(super) fn qos(&mut self, prefetch: u16) -> io::Result<()> {
+    pub(super) fn qos(&mut self, channel: u16, prefetch: u16) -> io::Result<()> {
         let qos = basic::Qos {
             prefetch_count: prefetch,
             global: false,
         };
-        self.send(1, AMQPClass::Basic(basic::AMQPMethod::Qos(qos)))?;
+        self.send(channel, AMQPClass::Basic(basic::AMQPMethod::Qos(qos)))?;
         self.expect(MethodId::new(60, 11)).map(drop)
     }
 
     /// Starts a consumer. Deliveries may arrive before the answer, so the caller handles both.
-    pub(super) fn consume(&mut self, name: &str, tag: &str, ack: bool) -> io::Result<()> {
+    pub(super) fn consume(
+        &mut self,
+        channel: u16,
+        name: &str,
+        tag: &str,
+        ack: bool,
+    ) -> io::Result<()> {
         let consume = basic::Consume {
             queue: name.into(),
             consumer_tag: tag.into(),
@@ -153,7 +159,7 @@ impl Client {
             nowait: false,
             arguments: FieldTable::default(),
         };
-        self.send(1, AMQPClass::Basic(basic::AMQPMethod::Consume(consume)))
+        self.send(channel, AMQPClass::Basic(basic::AMQPMethod::Consume(consume)))
     }
 
     pub(super) fn close_channel(&mut self, channel: u16) -> io::Result<()> {

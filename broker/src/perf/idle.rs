@@ -1,6 +1,7 @@
 //! Many idle connections.
 
 use super::client::{Client, check_frame};
+use super::dialer::Dialer;
 use super::interrupt::interrupted;
 use super::meter::{Shared, now};
 use super::options::Load;
@@ -14,17 +15,15 @@ use std::time::{Duration, Instant};
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Opens connections one after the other and keeps them open until the time is over.
-pub(super) fn run(load: &Load) -> io::Result<Summary> {
+pub(super) fn run(load: &Load, dialer: &Dialer) -> io::Result<Summary> {
     let (shared, mut progress) = (Shared::default(), Progress::new(load)?);
     progress.begin();
     let started = Instant::now();
     let mut clients = Vec::new();
     while clients.len() < load.publishers as usize && !interrupted() {
         let began = now();
-        let mut client = Client::connect(load)?;
-        for channel in 2..=load.channels {
-            client.open_channel(channel)?;
-        }
+        let mut client = dialer.connect()?;
+        client.open_channels(load.channels)?;
         shared.latency.record(&[(now() - began, 1)]);
         shared.cycles.fetch_add(1, Ordering::Relaxed);
         clients.push(client);

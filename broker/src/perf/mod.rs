@@ -1,4 +1,4 @@
-//! The load generator: raw frames on blocking sockets, with one thread per connection, so that the
+//! The load generator: raw frames on blocking sockets, in the clear or through TLS ([`transport`]), with one thread per connection, so that the
 //! broker is what is measured and not the generator. It works with any AMQP 0-9-1 broker, and nothing here uses Leveret's.
 //!
 //! A run is in one of the modes in [`options`]: [`throughput`] and its [`backlog`], [`churn`],
@@ -11,6 +11,7 @@ mod churn;
 mod client;
 mod consumer;
 mod declare;
+mod dialer;
 mod disk;
 mod idle;
 mod interrupt;
@@ -26,6 +27,7 @@ mod script;
 mod summary;
 mod throughput;
 mod topology;
+mod transport;
 mod uri;
 mod window;
 
@@ -33,7 +35,9 @@ pub use meter::Percentiles;
 pub use options::{Load, Mode};
 pub use route::ExchangeKind;
 pub use summary::Summary;
+pub use transport::{TlsOptions, Version};
 
+use dialer::Dialer;
 use std::io;
 
 /// Runs the load. Ctrl-C ends it early, with a summary of the run so far.
@@ -46,16 +50,19 @@ pub fn run(load: &Load) -> io::Result<Option<Summary>> {
     }
     interrupt::listen();
     crate::plumbing::system::raise_file_limit();
+    match load.mode {
+        Mode::Ceiling => return brokerless::ceiling(load).map(Some),
+        Mode::Relay => return brokerless::relay(load).map(Some),
+        Mode::Disk => return disk::run(load).map(Some),
+        _ => {}
+    }
+    let dialer = Dialer::new(load)?;
     let summary = match load.mode {
-        Mode::Throughput => run::run(load),
         Mode::ConnectionChurn | Mode::ChannelChurn | Mode::QueueChurn | Mode::BindChurn => {
-            churn::run(load)
+            churn::run(load, &dialer)
         }
-        Mode::ConnectionCount => idle::run(load),
-        Mode::Ceiling => brokerless::ceiling(load),
-        Mode::Relay => brokerless::relay(load),
-        Mode::Disk => disk::run(load),
-        Mode::RelayServer => return Ok(None),
+        Mode::ConnectionCount => idle::run(load, &dialer),
+        _ => run::run(load, &dialer),
     };
-    summary.map(Some)
+    summary.map(|summary| Some(summary.encrypted(dialer.handshakes())))
 }

@@ -3,7 +3,8 @@
 //! something else here.
 
 use super::route::ExchangeKind;
-use super::uri::Target;
+use super::transport::TlsOptions;
+use super::uri::{Address, Target};
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,12 +50,13 @@ pub struct Load {
     /// What to measure.
     #[arg(value_enum, default_value_t = Mode::Throughput, hide_default_value = true)]
     pub mode: Mode,
-    /// The broker: `amqp://user:password@host:port/vhost`.
+    /// The broker: `amqp://user:password@host:port/vhost`, or `amqps://` with the parameters of
+    /// RabbitMQ's URIs for TLS.
     #[arg(long, value_name = "URI", conflicts_with_all = ["address", "user", "password", "vhost"])]
     pub uri: Option<String>,
-    /// The broker's address.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5672")]
-    pub address: String,
+    /// The broker's address, also `unix:/path`; default: 127.0.0.1:5672, with --tls 127.0.0.1:5671.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub address: Option<String>,
     /// The user to log in as.
     #[arg(long, default_value = "guest")]
     pub user: String,
@@ -64,6 +66,9 @@ pub struct Load {
     /// The virtual host.
     #[arg(long, default_value = "/")]
     pub vhost: String,
+    /// How to use TLS.
+    #[command(flatten)]
+    pub tls: TlsOptions,
 
     /// Number of publishing connections, each with its own thread.
     #[arg(
@@ -136,9 +141,16 @@ pub struct Load {
     /// Give messages priorities from 0 to this, in turn.
     #[arg(long, value_name = "PRIORITY", help_heading = "Load")]
     pub priorities: Option<u8>,
-    /// Number of channels per connection in the mode connection-count.
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Load")]
+    /// Number of channels per connection: messages are published on all of them in turn, and
+    /// consumed on all of them. Also in the mode connection-count.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Load")]
     pub channels: u16,
+    /// Number of channels of each publisher, if not that of --channels.
+    #[arg(short = 'X', long, alias = "producer-channel-count", value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Load")]
+    pub publisher_channels: Option<u16>,
+    /// Number of channels of each consumer, if not that of --channels.
+    #[arg(short = 'Y', long, alias = "consumer-channel-count", value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Load")]
+    pub consumer_channels: Option<u16>,
 
     /// How long to publish, in seconds; default: 5, unless message counts end the run.
     #[arg(short, long, short_alias = 'z', alias = "time", value_name = "SECONDS", value_parser = seconds, help_heading = "When to stop")]
@@ -316,6 +328,10 @@ impl Load {
         if self.publishers == 0 && !matches!(self.mode, Mode::Throughput | Mode::Disk) {
             return Err("--publishers must be at least 1 in this mode".to_owned());
         }
+        let several = self.publisher_channels() > 1 || self.consumer_channels() > 1;
+        if several && matches!(self.mode, Mode::Ceiling | Mode::Relay) {
+            return Err("several channels need a broker: not in this mode".to_owned());
+        }
         if self.queue.as_ref().is_some_and(|name| name.len() > 240) {
             return Err("--queue is longer than 240 bytes".to_owned());
         }
@@ -331,15 +347,47 @@ impl Load {
     /// # Errors
     /// The URI is invalid; the error says why.
     pub(super) fn target(&self) -> Result<Target, String> {
-        match &self.uri {
-            Some(uri) => Target::parse(uri).map_err(|why| format!("--uri: {why}")),
-            None => Ok(Target {
-                address: self.address.clone(),
+        let mut target = match &self.uri {
+            Some(uri) => Target::parse(uri).map_err(|why| format!("--uri: {why}"))?,
+            None => Target {
+                address: Address::parse(self.address.as_deref(), self.tls.tls),
                 user: self.user.clone(),
                 password: self.password.clone(),
                 vhost: self.vhost.clone(),
-            }),
+                external: false,
+                tls: self.tls.tls.then(Default::default),
+            },
+        };
+        target.external |= self.tls.external;
+        match target.tls.take() {
+            Some(_) if matches!(target.address, Address::Unix(_)) => {
+                return Err("--tls: Unix sockets are not encrypted".to_owned());
+            }
+            Some(settings) => target.tls = Some(self.tls.over(settings)),
+            None => {
+                if let Some(option) = self.tls.needs_tls() {
+                    return Err(format!("{option} needs TLS: --uri amqps://, or --tls"));
+                }
+            }
         }
+        let (cert, key) = target.tls.as_ref().map_or((false, false), |tls| {
+            (tls.cert.is_some(), tls.key.is_some())
+        });
+        match (cert, key, target.external) {
+            (false, true, _) => Err("a key needs its certificate: --cert".to_owned()),
+            (false, _, true) => Err("--external needs a client certificate: --cert".to_owned()),
+            _ => Ok(target),
+        }
+    }
+
+    /// Returns the number of channels of each publisher.
+    pub(super) fn publisher_channels(&self) -> u16 {
+        self.publisher_channels.unwrap_or(self.channels)
+    }
+
+    /// Returns the number of channels of each consumer.
+    pub(super) fn consumer_channels(&self) -> u16 {
+        self.consumer_channels.unwrap_or(self.channels)
     }
 
     /// Returns how long to publish, in seconds, or `None` if message counts end the run.
@@ -441,6 +489,12 @@ mod tests {
             ("-y 0 -D 5", "--cmessages"),
             ("queue-churn -x 0", "--publishers"),
             ("--uri http://h", "amqp://"),
+            ("--cacert ca.pem", "--cacert needs TLS"),
+            ("--uri amqp://h --insecure", "--insecure needs TLS"),
+            ("--tls --key k.pem", "--cert"),
+            ("--tls --external", "--cert"),
+            ("--tls --address unix:/tmp/s", "Unix sockets"),
+            ("ceiling -X 2", "several channels"),
         ] {
             let error = load(arguments).check().expect_err(arguments);
             assert!(error.contains(mention), "{arguments}: {error}");
@@ -457,11 +511,45 @@ mod tests {
             "-q 0",
             "--bindings 0",
             "-A 0",
+            "--channels 0",
+            "-X 0",
+            "--tls-version 1.1",
+            "--tls --uri amqps://h",
+            "--tls --insecure --cacert f",
             "churn",
         ] {
             let words = std::iter::once("leveretperf").chain(arguments.split_whitespace());
             Load::try_parse_from(words).expect_err(arguments);
         }
+    }
+
+    #[test]
+    fn options_of_tls_replace_those_of_the_uri() {
+        let tls = |arguments: &str| load(arguments).target().expect("a target").tls;
+        assert_eq!(tls(""), None);
+        assert_eq!(tls("--tls"), Some(Default::default()));
+        let uri = "--uri amqps://h?cacertfile=a&certfile=b&keyfile=c&server_name_indication=disable";
+        let settings = tls(&format!("{uri} --cert d --server-name n --tls-version 1.2"));
+        let settings = settings.expect("TLS");
+        assert_eq!(settings.cacert, Some("a".into()));
+        // The key belongs to the certificate that was replaced.
+        assert_eq!((settings.cert, settings.key), (Some("d".into()), None));
+        assert_eq!(settings.server_name, Some("n".to_owned()));
+        assert!(!settings.no_sni && !settings.resumption && !settings.insecure);
+        let checked = tls("--uri amqps://h?verify=verify_none --cacert a").expect("TLS");
+        assert!(!checked.insecure);
+    }
+
+    #[test]
+    fn channels_are_those_of_both_unless_one_has_its_own() {
+        let channels = |arguments: &str| {
+            let load = load(arguments);
+            (load.publisher_channels(), load.consumer_channels())
+        };
+        assert_eq!(channels(""), (1, 1));
+        assert_eq!(channels("--channels 5"), (5, 5));
+        assert_eq!(channels("-X 3 --channels 2"), (3, 2));
+        assert_eq!(channels("--consumer-channel-count 4"), (1, 4));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::options::Load;
 use super::pace::Pace;
 use super::patience::Patience;
 use super::script::Script;
-use super::window::{Settled, Window};
+use super::window::{Settled, Windows};
 use leveret_protocol::classes::{AMQPClass, connection};
 use leveret_protocol::frame::FrameKind;
 use leveret_protocol::method::{self, BASIC_RETURN, Method};
@@ -41,7 +41,7 @@ pub(super) struct Publisher<'a> {
 /// The state of what the broker has sent.
 struct Answers<'a> {
     shared: &'a Shared,
-    window: Window,
+    windows: Windows,
     /// Why publishers are blocked, if they are.
     blocked: Option<String>,
     /// The run has a time limit, until which an idle broker is waited for.
@@ -65,7 +65,7 @@ impl<'a> Publisher<'a> {
             window_size: (load.confirm > 0).then_some(u64::from(load.confirm)),
             answers: Answers {
                 shared,
-                window: Window::default(),
+                windows: Windows::new(load.publisher_channels()),
                 blocked: None,
                 timed: load.time_limit().is_some() && load.backlog.is_none(),
             },
@@ -91,7 +91,7 @@ impl<'a> Publisher<'a> {
     fn publish_all(&mut self) -> io::Result<()> {
         while !self.answers.shared.publishing_is_over() && self.remaining > 0 {
             let window_space = match self.window_size {
-                Some(size) => size - self.answers.window.outstanding().min(size),
+                Some(size) => size - self.answers.windows.outstanding().min(size),
                 None => u64::MAX,
             };
             let at = now();
@@ -102,7 +102,7 @@ impl<'a> Publisher<'a> {
                     break;
                 }
                 // There is time between two bursts to process answers.
-                if self.pace.is_limited() && self.answers.window.outstanding() > 0 {
+                if self.pace.is_limited() && self.answers.windows.outstanding() > 0 {
                     self.client.read_available()?;
                     self.take()?;
                 }
@@ -134,7 +134,7 @@ impl<'a> Publisher<'a> {
         let answers = &mut self.answers;
         // This precedes the write, because a confirm may arrive before the write returns.
         if self.window_size.is_some() {
-            answers.window.sent(count, at);
+            answers.windows.sent(count, at);
         }
         // A message that was begun is completed: half a message would cost the connection, and with
         // it the answer that says when the broker has read the rest.
@@ -170,7 +170,7 @@ impl<'a> Publisher<'a> {
 
     /// Returns whether to keep waiting for confirms.
     fn keep_waiting_for_confirms(&mut self) -> io::Result<bool> {
-        let missing = self.answers.window.outstanding();
+        let missing = self.answers.windows.outstanding();
         let undone = format!("has left {missing} messages without a confirm");
         self.confirm_patience.lasts(&undone)
     }
@@ -178,7 +178,7 @@ impl<'a> Publisher<'a> {
     /// Waits for the outstanding confirms. Closing a socket with unread input would discard what
     /// the broker has not read yet.
     fn drain(&mut self) -> io::Result<()> {
-        while self.answers.window.outstanding() > 0 && !interrupted() {
+        while self.answers.windows.outstanding() > 0 && !interrupted() {
             if self.take()? == 0 {
                 if !self.keep_waiting_for_confirms()? {
                     break;
@@ -196,8 +196,8 @@ impl Answers<'_> {
         let mut settled = Settled::default();
         let mut returned = 0;
         let at = now();
-        client.frames(|kind, payload| {
-            if kind != FrameKind::Method {
+        client.frames(|frame, payload| {
+            if frame.kind != FrameKind::Method {
                 return Ok(true);
             }
             if method::peek_id(payload) == Some(BASIC_RETURN) {
@@ -205,11 +205,11 @@ impl Answers<'_> {
                 return Ok(true);
             }
             let method = method::decode(payload).map_err(io::Error::other)?;
-            if self.window.settle(&method, at, &mut settled)? {
+            if self.windows.settle(frame.channel, &method, at, &mut settled)? {
                 return Ok(true);
             }
             self.note_blocking(&method);
-            check_frame(kind, payload)
+            check_frame(frame, payload)
         })?;
         let add = |counter: &std::sync::atomic::AtomicU64, messages: u64| {
             if messages > 0 {

@@ -1,6 +1,6 @@
 //! A run that declares queues, publishes and consumes: at the same time, or one after the other.
 
-use super::client::Client;
+use super::dialer::Dialer;
 use super::options::Load;
 use super::progress::Progress;
 use super::summary::Summary;
@@ -9,15 +9,15 @@ use std::io;
 use std::time::Instant;
 
 /// Runs the load: declares the queues, publishes and consumes, and removes the queues.
-pub(super) fn run(load: &Load) -> io::Result<Summary> {
-    let mut control = Client::connect(load)?;
+pub(super) fn run(load: &Load, dialer: &Dialer) -> io::Result<Summary> {
+    let mut control = dialer.connect()?;
     let started = Instant::now();
     topology::declare(load, &mut control)?;
     let declaring = started.elapsed();
     let mut progress = Progress::new(load)?;
     let result = match load.backlog {
-        Some(messages) => backlog::run(load, messages, &mut control, &mut progress),
-        None => throughput::publish_and_consume(load, &mut progress),
+        Some(messages) => backlog::run(load, messages, (dialer, &mut control), &mut progress),
+        None => throughput::publish_and_consume(load, dialer, &mut progress),
     };
     if result.is_err() {
         super::interrupt::fail();

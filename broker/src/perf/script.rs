@@ -9,6 +9,7 @@ use leveret_protocol::method::{self, properties_to_vec};
 use leveret_protocol::values::{AMQPValue, FieldTable};
 use leveret_protocol::{ChannelId, DeliveryTag};
 
+/// The channel of messages unless there are several.
 const CHANNEL: ChannelId = ChannelId(1);
 /// The approximate size in bytes of one write.
 const BURST: usize = 64 * 1024;
@@ -31,6 +32,9 @@ pub(super) struct Script {
     /// The next piece and message to send.
     piece: usize,
     message: usize,
+    /// The number of channels, and that of the next message.
+    channels: u16,
+    channel: u16,
 }
 
 struct Piece {
@@ -73,11 +77,17 @@ impl Script {
             pieces,
             piece: 0,
             message: 0,
+            channels: match kind {
+                SendAs::Publish => load.publisher_channels(),
+                SendAs::Deliver => 1,
+            },
+            channel: CHANNEL.0,
         }
     }
 
     /// Returns the next messages, at least one and at most `max`, and their number. With `stamp`,
-    /// the body of the n-th of them starts with its time of publishing.
+    /// the body of the n-th of them starts with its time of publishing. Messages use the channels in
+    /// turn.
     pub(super) fn next(&mut self, max: u64, stamp: Option<impl Fn(u64) -> u64>) -> (&[u8], u64) {
         let (first, piece) = (self.message, &mut self.pieces[self.piece]);
         let remaining = piece.ends.len() - first;
@@ -95,6 +105,13 @@ impl Script {
             message => piece.ends[message - 1],
         };
         let end = piece.ends[first + count - 1];
+        if self.channels > 1 {
+            for message in first..first + count {
+                let begin = message.checked_sub(1).map_or(0, |before| piece.ends[before]);
+                set_channel(&mut piece.bytes[begin..piece.ends[message]], self.channel);
+                self.channel = self.channel % self.channels + 1;
+            }
+        }
         let at = self.piece;
         self.message += count;
         if count == remaining {
@@ -108,6 +125,17 @@ impl Script {
     /// route.
     pub(super) fn message_len(&self) -> usize {
         self.pieces[0].ends[0]
+    }
+}
+
+/// Moves the frames of a message to a channel.
+fn set_channel(mut frames: &mut [u8], channel: u16) {
+    while let [_, number @ .., _] = frames
+        && let [high, low, s0, s1, s2, s3, ..] = number
+    {
+        [*high, *low] = channel.to_be_bytes();
+        let size = u32::from_be_bytes([*s0, *s1, *s2, *s3]) as usize;
+        frames = &mut frames[size + frame::OVERHEAD..];
     }
 }
 
@@ -268,6 +296,28 @@ mod tests {
                 .filter(|key| **key == format!("leveretperf-{n}"))
                 .count();
             assert!(share * 4 > keys.len(), "{share} of {}", keys.len());
+        }
+    }
+
+    #[test]
+    fn messages_use_the_channels_in_turn_whatever_is_taken_at_a_time() {
+        for arguments in ["-s 3", "-s 0 -q 2", "-s 5000", "-s 100000"] {
+            let load = load(&format!("{arguments} -X 3"));
+            let mut script = Script::new(&load, 0, 4096, SendAs::Publish);
+            let mut used = Vec::new();
+            for max in [1, 2, 4, 9, u64::MAX, 5, u64::MAX, 1] {
+                let (mut bytes, _) = script.next(max, NO_STAMP);
+                while let Ok(Split::Whole(frame)) = frame::split(bytes, 0) {
+                    match frame.kind {
+                        FrameKind::Method => used.push(frame.channel.0),
+                        _ => assert_eq!(used.last(), Some(&frame.channel.0)),
+                    }
+                    bytes = &bytes[frame.total()..];
+                }
+                assert!(bytes.is_empty());
+            }
+            let in_turn = [1, 2, 3].into_iter().cycle().take(used.len());
+            assert_eq!(used, in_turn.collect::<Vec<u16>>(), "{arguments}");
         }
     }
 

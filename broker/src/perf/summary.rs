@@ -2,6 +2,7 @@
 
 use super::meter::{Percentiles, Shared};
 use super::options::Mode;
+use super::transport::Handshakes;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 use std::fmt;
@@ -17,6 +18,8 @@ pub struct Summary {
     latencies: Vec<(&'static str, Percentiles)>,
     /// How long the declarations took.
     declaring: Duration,
+    /// `None` without TLS.
+    handshakes: Option<Handshakes>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +47,7 @@ impl Summary {
             counts: Vec::new(),
             latencies: Vec::new(),
             declaring: Duration::ZERO,
+            handshakes: None,
         };
         summary.add_latency("latency", shared.latency.total());
         summary.add_latency("confirm_latency", shared.confirm_latency.total());
@@ -78,6 +82,11 @@ impl Summary {
         self
     }
 
+    pub(super) fn encrypted(mut self, handshakes: Option<Handshakes>) -> Self {
+        self.handshakes = handshakes;
+        self
+    }
+
     fn mode(&self) -> String {
         let value = self.mode.to_possible_value();
         value.map_or_else(String::new, |value| value.get_name().to_owned())
@@ -105,6 +114,16 @@ impl Summary {
             }
             object.insert(format!("{name}_us"), Value::Object(value));
         }
+        if let Some(tls) = &self.handshakes {
+            let value = json!({
+                "version": tls.version(),
+                "cipher": tls.cipher(),
+                "full_handshakes": tls.full,
+                "resumed_handshakes": tls.resumed,
+                "verified": tls.verified,
+            });
+            object.insert("tls".to_owned(), value);
+        }
         Value::Object(object).to_string()
     }
 
@@ -122,6 +141,18 @@ impl Summary {
             for (percentile, time) in times.named() {
                 names.push(format!("{name}_{percentile}_us"));
                 values.push(microseconds(time).to_string());
+            }
+        }
+        if let Some(tls) = &self.handshakes {
+            for (name, value) in [
+                ("tls_version", tls.version().to_owned()),
+                ("tls_cipher", tls.cipher().to_owned()),
+                ("tls_full_handshakes", tls.full.to_string()),
+                ("tls_resumed_handshakes", tls.resumed.to_string()),
+                ("tls_verified", tls.verified.to_string()),
+            ] {
+                names.push(name.to_owned());
+                values.push(value);
             }
         }
         format!("{}\n{}", names.join(","), values.join(","))
@@ -151,6 +182,14 @@ impl fmt::Display for Summary {
                 write!(f, " {percentile} {:.0}", microseconds(time))?;
             }
             write!(f, " us")?;
+        }
+        if let Some(tls) = &self.handshakes {
+            let (version, cipher) = (tls.version(), tls.cipher());
+            write!(f, "\n{version}, {cipher}, {} full handshakes", tls.full)?;
+            write!(f, ", {} resumed", tls.resumed)?;
+            if !tls.verified {
+                write!(f, ", certificate not checked")?;
+            }
         }
         Ok(())
     }

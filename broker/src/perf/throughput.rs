@@ -1,7 +1,7 @@
 //! Publishes and consumes at the same time.
 
-use super::client::Client;
 use super::consumer::Consumer;
+use super::dialer::Dialer;
 use super::interrupt::interrupted;
 use super::meter::Shared;
 use super::options::Load;
@@ -22,10 +22,14 @@ const QUIET: Duration = Duration::from_secs(2);
 /// The thread of a connection.
 pub(super) type Running<'a> = ScopedJoinHandle<'a, io::Result<()>>;
 
-pub(super) fn publish_and_consume(load: &Load, progress: &mut Progress) -> io::Result<Summary> {
+pub(super) fn publish_and_consume(
+    load: &Load,
+    dialer: &Dialer,
+    progress: &mut Progress,
+) -> io::Result<Summary> {
     let shared = Shared::default();
     std::thread::scope(|threads| {
-        let both = start_both(threads, load, &shared).inspect_err(|_| shared.fail())?;
+        let both = start_both(threads, load, dialer, &shared).inspect_err(|_| shared.fail())?;
         let (publishers, consumers) = both;
         progress.begin();
         let started = Instant::now();
@@ -63,20 +67,22 @@ type PublishersAndConsumers<'a> = (Vec<Running<'a>>, Vec<Running<'a>>);
 fn start_both<'s, 'e: 's>(
     threads: &'s Scope<'s, 'e>,
     load: &'e Load,
+    dialer: &'e Dialer,
     shared: &'e Shared,
 ) -> io::Result<PublishersAndConsumers<'s>> {
-    let consumers = start_consumers(threads, load, shared)?;
-    let publishers = start_publishers(threads, load, &|_| load.pmessages, shared)?;
+    let consumers = start_consumers(threads, load, dialer, shared)?;
+    let publishers = start_publishers(threads, load, dialer, &|_| load.pmessages, shared)?;
     Ok((publishers, consumers))
 }
 
 pub(super) fn start_consumers<'s, 'e: 's>(
     threads: &'s Scope<'s, 'e>,
     load: &'e Load,
+    dialer: &'e Dialer,
     shared: &'e Shared,
 ) -> io::Result<Vec<Running<'s>>> {
     let consumers = (0..load.consumers).map(|n| {
-        let consumer = Consumer::start(load, n, shared)?;
+        let consumer = Consumer::start(load, dialer, n, shared)?;
         Ok(threads.spawn(move || shared.fail_on_error(|| consumer.run())))
     });
     consumers.collect()
@@ -86,13 +92,16 @@ pub(super) fn start_consumers<'s, 'e: 's>(
 pub(super) fn start_publishers<'s, 'e: 's>(
     threads: &'s Scope<'s, 'e>,
     load: &'e Load,
+    dialer: &'e Dialer,
     max: &dyn Fn(u32) -> Option<u64>,
     shared: &'e Shared,
 ) -> io::Result<Vec<Running<'s>>> {
     let connected = (0..load.publishers).map(|_| {
-        let mut client = Client::connect(load)?;
+        let mut client = dialer.connect()?;
+        let channels = load.publisher_channels();
+        client.open_channels(channels)?;
         if load.confirm > 0 {
-            client.confirm_select()?;
+            (1..=channels).try_for_each(|channel| client.confirm_select(channel))?;
         }
         Ok(client)
     });

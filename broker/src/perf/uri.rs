@@ -1,25 +1,98 @@
-//! `amqp://user:password@host:port/vhost` (RabbitMQ: URI Specification).
+//! `amqp://user:password@host:port/vhost` and `amqps://` with its parameters (RabbitMQ: URI Specification, URI Query
+//! Parameters).
+
+use super::transport::Settings;
+use std::fmt;
+use std::path::PathBuf;
+
+/// The default ports, without and with TLS.
+const PORT: u16 = 5672;
+const TLS_PORT: u16 = 5671;
+/// Parameters of URIs that mean something to other clients and nothing to us.
+const IGNORED: [&str; 5] = [
+    "heartbeat",
+    "connection_timeout",
+    "channel_max",
+    "depth",
+    "fail_if_no_peer_cert",
+];
+/// Parameters that mean something to us.
+const KNOWN: [&str; 6] = [
+    "auth_mechanism",
+    "cacertfile",
+    "certfile",
+    "keyfile",
+    "verify",
+    "server_name_indication",
+];
 
 /// The broker to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    /// `host:port`.
-    pub(super) address: String,
+    pub(super) address: Address,
     pub(super) user: String,
     pub(super) password: String,
     pub(super) vhost: String,
+    /// Log in with EXTERNAL in place of user and password.
+    pub(super) external: bool,
+    pub(super) tls: Option<Settings>,
+}
+
+/// Where the broker listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    /// `host:port`.
+    Tcp(String),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// Parses `host:port` or `unix:/path`. Without one it is the usual port of this machine.
+    pub(super) fn parse(text: Option<&str>, tls: bool) -> Self {
+        match text.map(|text| (text, text.strip_prefix("unix:"))) {
+            Some((_, Some(path))) => Address::Unix(path.into()),
+            Some((text, None)) => Address::Tcp(text.to_owned()),
+            None => Address::Tcp(format!("127.0.0.1:{}", usual_port(tls))),
+        }
+    }
+
+    /// Returns the host: what stands before the port, without brackets.
+    pub(super) fn host(&self) -> &str {
+        match self {
+            Address::Tcp(address) => {
+                let host = address.rsplit_once(':').map_or(&**address, |(host, _)| host);
+                host.trim_start_matches('[').trim_end_matches(']')
+            }
+            Address::Unix(_) => "localhost",
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => f.write_str(address),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+fn usual_port(tls: bool) -> u16 {
+    if tls { TLS_PORT } else { PORT }
 }
 
 impl Target {
     /// Parses a URI. Missing parts have the usual defaults; `/` alone is the virtual host with the
     /// empty name, as in RabbitMQ's clients, and no path at all means `/`.
     pub(super) fn parse(uri: &str) -> Result<Self, String> {
-        let rest = match uri.split_once("://") {
-            Some(("amqp", rest)) => rest,
-            Some(("amqps", _)) => return Err("amqps is not supported, only amqp".to_owned()),
-            _ => return Err(format!("{uri:?} does not begin with amqp://")),
+        let (tls, rest) = match uri.split_once("://") {
+            Some(("amqp", rest)) => (false, rest),
+            Some(("amqps", rest)) => (true, rest),
+            _ => return Err(format!("{uri:?} does not begin with amqp:// or amqps://")),
         };
-        let rest = rest.split(['?', '#']).next().unwrap_or_default();
+        let rest = rest.split('#').next().unwrap_or_default();
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = match rest.split_once('/') {
             Some((authority, path)) => (authority, Some(path)),
             None => (rest, None),
@@ -40,30 +113,80 @@ impl Target {
             Some(path) => percent_decode(path)?,
             None => "/".to_owned(),
         };
-        Ok(Target {
-            address: address(host_and_port)?,
+        let mut target = Target {
+            address: Address::Tcp(address(host_and_port, usual_port(tls))?),
             user,
             password,
             vhost,
-        })
+            external: false,
+            tls: tls.then(Settings::default),
+        };
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            target.set(name, percent_decode(value)?)?;
+        }
+        Ok(target)
+    }
+
+    /// Takes a parameter of the URI.
+    fn set(&mut self, name: &str, value: String) -> Result<(), String> {
+        if IGNORED.contains(&name) {
+            return Ok(());
+        }
+        if !KNOWN.contains(&name) {
+            return Err(unknown(name));
+        }
+        // Of several mechanisms the strongest that we know is taken.
+        if name == "auth_mechanism" && matches!(value.as_str(), "plain" | "amqplain") {
+            return Ok(());
+        }
+        let Some(tls) = &mut self.tls else {
+            return Err(format!("{name}={value} needs TLS: amqps://"));
+        };
+        match (name, value.as_str()) {
+            ("cacertfile", _) => tls.cacert = Some(value.into()),
+            ("certfile", _) => tls.cert = Some(value.into()),
+            ("keyfile", _) => tls.key = Some(value.into()),
+            ("verify", "verify_none") => tls.insecure = true,
+            ("verify", "verify_peer") => tls.insecure = false,
+            ("verify", _) => {
+                return Err(format!("verify is verify_peer or verify_none, not {value:?}"));
+            }
+            ("server_name_indication", "disable") => tls.no_sni = true,
+            ("server_name_indication", _) => tls.server_name = Some(value),
+            ("auth_mechanism", "external") => self.external = true,
+            _ => return Err(format!("auth_mechanism is plain or external, not {value:?}")),
+        }
+        Ok(())
+    }
+}
+
+fn unknown(name: &str) -> String {
+    let similar = KNOWN.iter().map(|known| (strsim::jaro_winkler(known, name), known));
+    let best = similar.max_by(|one, other| one.0.total_cmp(&other.0));
+    match best {
+        Some((similarity, known)) if similarity > 0.8 => {
+            format!("unknown parameter {name:?}: did you mean {known}?")
+        }
+        _ => format!("unknown parameter {name:?}"),
     }
 }
 
 /// Parses `host`, `host:port` or `[::1]:port` and fills in the defaults.
-fn address(host_and_port: &str) -> Result<String, String> {
+fn address(host_and_port: &str, usual_port: u16) -> Result<String, String> {
     // A colon within brackets is part of the host.
     let after = host_and_port.rfind(']').map_or(0, |at| at + 1);
     let (host, port) = match host_and_port[after..].rfind(':') {
         Some(at) => (
             &host_and_port[..after + at],
-            &host_and_port[after + at + 1..],
+            Some(&host_and_port[after + at + 1..]),
         ),
-        None => (host_and_port, "5672"),
+        None => (host_and_port, None),
     };
     let host = if host.is_empty() { "127.0.0.1" } else { host };
-    match port.parse::<u16>() {
+    match port.map_or(Ok(usual_port), str::parse) {
         Ok(port) => Ok(format!("{host}:{port}")),
-        Err(_) => Err(format!("{port:?} is not a port")),
+        Err(_) => Err(format!("{:?} is not a port", port.unwrap_or_default())),
     }
 }
 
@@ -93,7 +216,7 @@ mod tests {
 
     fn parsed(uri: &str) -> (String, String, String, String) {
         let target = Target::parse(uri).expect("a URI");
-        (target.address, target.user, target.password, target.vhost)
+        (target.address.to_string(), target.user, target.password, target.vhost)
     }
 
     fn of(
@@ -120,10 +243,53 @@ mod tests {
     }
 
     #[test]
+    fn parameters_of_tls_are_taken() {
+        let target = |uri| Target::parse(uri).expect("a URI");
+        assert_eq!(target("amqp://h").tls, None);
+        let plain = target("amqps://");
+        assert_eq!(plain.address.to_string(), "127.0.0.1:5671");
+        assert_eq!(plain.tls, Some(Settings::default()));
+        let all = target(
+            "amqps://h/v?cacertfile=%2Fca.pem&certfile=c.pem&keyfile=k.pem&verify=verify_none\
+             &server_name_indication=b.example&auth_mechanism=external&heartbeat=5",
+        );
+        assert!(all.external);
+        let expected = Settings {
+            cacert: Some("/ca.pem".into()),
+            cert: Some("c.pem".into()),
+            key: Some("k.pem".into()),
+            insecure: true,
+            server_name: Some("b.example".into()),
+            ..Settings::default()
+        };
+        assert_eq!(all.tls, Some(expected));
+        let silent = target("amqps://h?server_name_indication=disable").tls;
+        assert!(silent.is_some_and(|tls| tls.no_sni && tls.server_name.is_none()));
+    }
+
+    #[test]
+    fn the_host_of_an_address_is_found() {
+        for (address, host) in [
+            ("broker.example:5671", "broker.example"),
+            ("[::1]:5671", "::1"),
+            ("10.0.0.1:5671", "10.0.0.1"),
+        ] {
+            assert_eq!(Address::parse(Some(address), true).host(), host);
+        }
+        let unix = Address::parse(Some("unix:/run/leveret/amqp.sock"), false);
+        assert_eq!(unix, Address::Unix("/run/leveret/amqp.sock".into()));
+        assert_eq!(unix.to_string(), "unix:/run/leveret/amqp.sock");
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         for (uri, why) in [
             ("localhost:5672", "amqp://"),
-            ("amqps://h", "amqps"),
+            ("amqps://h?cacertfle=x", "did you mean cacertfile?"),
+            ("amqps://h?colour=x", "unknown parameter \"colour\""),
+            ("amqps://h?verify=yes", "verify_peer or verify_none"),
+            ("amqps://h?auth_mechanism=gssapi", "plain or external"),
+            ("amqp://h?cacertfile=x", "needs TLS: amqps://"),
             ("amqp://h:port", "not a port"),
             ("amqp://h/a/b", "%2F"),
             ("amqp://h/%2", "hexadecimal"),

@@ -1,5 +1,6 @@
 //! The publishes that wait for their confirms.
 
+use leveret_protocol::ChannelId;
 use leveret_protocol::method::Method;
 use std::collections::VecDeque;
 use std::io;
@@ -7,9 +8,19 @@ use std::io;
 /// Marks a settled publish in place of its time of publishing.
 const SETTLED: u64 = 0;
 
-/// Unconfirmed publishes, in the order of their delivery tags.
-#[derive(Debug, Default)]
-pub(super) struct Window {
+/// Unconfirmed publishes on all channels of a connection, on which messages are published in turn.
+#[derive(Debug)]
+pub(super) struct Windows {
+    /// Those of channel 1 first.
+    channels: Vec<Window>,
+    /// The channel of the next message.
+    next: usize,
+    outstanding: u64,
+}
+
+/// Unconfirmed publishes on a channel, in the order of their delivery tags.
+#[derive(Clone, Debug, Default)]
+struct Window {
     settled_through: u64,
     /// When each was published.
     sent: VecDeque<u64>,
@@ -24,18 +35,60 @@ pub(super) struct Settled {
     pub(super) times: Vec<(u64, u64)>,
 }
 
-impl Window {
-    pub(super) fn outstanding(&self) -> u64 {
-        self.sent.len() as u64
+impl Windows {
+    pub(super) fn new(channels: u16) -> Self {
+        Windows {
+            channels: vec![Window::default(); usize::from(channels)],
+            next: 0,
+            outstanding: 0,
+        }
     }
 
+    pub(super) fn outstanding(&self) -> u64 {
+        self.outstanding
+    }
+
+    /// Records messages as published, on the next channels in turn.
     pub(super) fn sent(&mut self, messages: u64, at: u64) {
-        let messages = usize::try_from(messages).unwrap_or(usize::MAX);
-        self.sent.extend(std::iter::repeat_n(at.max(1), messages));
+        self.outstanding += messages;
+        let channels = self.channels.len() as u64;
+        let (each, more) = (messages / channels, messages % channels);
+        for turn in 0..channels.min(messages) {
+            self.channels[self.next].sent(each + u64::from(turn < more), at);
+            self.next = (self.next + 1) % self.channels.len();
+        }
+        if each > 0 {
+            // Everyone had a turn; the rest began where this did.
+            self.next = (self.next + more as usize) % self.channels.len();
+        }
     }
 
     /// Processes a basic.ack or basic.nack from the broker. Returns false for any other method.
     pub(super) fn settle(
+        &mut self,
+        channel: ChannelId,
+        method: &Method<'_>,
+        now: u64,
+        settled: &mut Settled,
+    ) -> io::Result<bool> {
+        let at = usize::from(channel.0).wrapping_sub(1);
+        let Some(window) = self.channels.get_mut(at) else {
+            return Ok(false);
+        };
+        let before = window.sent.len();
+        let taken = window.settle(method, now, settled)?;
+        self.outstanding -= (before - window.sent.len()) as u64;
+        Ok(taken)
+    }
+}
+
+impl Window {
+    fn sent(&mut self, messages: u64, at: u64) {
+        let messages = usize::try_from(messages).unwrap_or(usize::MAX);
+        self.sent.extend(std::iter::repeat_n(at.max(1), messages));
+    }
+
+    fn settle(
         &mut self,
         method: &Method<'_>,
         now: u64,
@@ -104,7 +157,7 @@ mod tests {
             multiple,
             requeue
         }));
-        assert_eq!(window.outstanding(), 0);
+        assert!(window.sent.is_empty());
         assert_eq!((settled.confirmed, settled.refused), (4, 1));
         assert_eq!(settled.times, [(200, 3), (100, 1)]);
     }
@@ -117,7 +170,7 @@ mod tests {
         window
             .settle(&ack(0, true), 100, &mut settled)
             .expect("all of them");
-        assert_eq!((window.outstanding(), settled.confirmed), (0, 3));
+        assert_eq!((window.sent.len(), settled.confirmed), (0, 3));
     }
 
     #[test]
@@ -130,6 +183,33 @@ mod tests {
                 .settle(&wrong, 200, &mut settled)
                 .expect_err("it never was");
         }
-        assert_eq!(window.outstanding(), 1);
+        assert_eq!(window.sent.len(), 1);
+    }
+
+    #[test]
+    fn channels_take_turns_and_settle_apart() {
+        let mut windows = Windows::new(3);
+        let mut settled = Settled::default();
+        let mut expected = [0; 3];
+        let mut next = 0;
+        for messages in [1, 2, 4, 3, 7, 1, 9] {
+            windows.sent(messages, 1);
+            for _ in 0..messages {
+                expected[next] += 1;
+                next = (next + 1) % 3;
+            }
+            let sent: Vec<usize> = windows.channels.iter().map(|on| on.sent.len()).collect();
+            assert_eq!(sent, expected);
+        }
+        assert_eq!(windows.outstanding(), 27);
+        let mut settle = |channel, tag| {
+            let method = ack(tag, true);
+            windows.settle(ChannelId(channel), &method, 2, &mut settled)
+        };
+        assert!(settle(2, 9).expect("outstanding"));
+        settle(2, 10).expect_err("never published");
+        assert!(!settle(0, 1).expect("not for us"));
+        assert!(!settle(4, 1).expect("not for us"));
+        assert_eq!((windows.outstanding(), settled.confirmed), (18, 9));
     }
 }

@@ -1,0 +1,131 @@
+//! The bytes of a connection to the broker: over TCP or a Unix socket, in the clear or with TLS.
+//!
+//! Reads and writes block for at most [`TIMEOUT`], so that their callers can check whether the run is over. What is in the
+//! clear goes straight from and to the socket.
+
+mod fault;
+mod tls;
+mod trust;
+
+pub(super) use tls::Tls;
+pub(super) use trust::{Handshakes, Settings, Trust};
+pub use trust::{TlsOptions, Version};
+
+use super::uri::Address;
+use rustix::net::{RecvFlags, recv};
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::io::{self, ErrorKind, Write};
+use std::net::ToSocketAddrs;
+use std::time::Duration;
+
+/// The timeout of blocking reads and writes.
+pub(super) const TIMEOUT: Duration = Duration::from_millis(100);
+
+/// The stream of bytes between us and the broker.
+pub(super) enum Stream {
+    Plain(Socket),
+    Tls(Box<Tls>),
+}
+
+/// Whether a read waits for bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// For at most [`TIMEOUT`].
+    ForBytes,
+    No,
+}
+
+/// Connects to the broker: of the addresses a name resolves to, to the first that answers.
+pub(super) fn dial(address: &Address, patience: Duration) -> io::Result<Socket> {
+    let mut failed = ErrorKind::AddrNotAvailable.into();
+    let candidates: Vec<SockAddr> = match address {
+        Address::Tcp(name) => name.to_socket_addrs()?.map(SockAddr::from).collect(),
+        Address::Unix(path) => vec![SockAddr::unix(path)?],
+    };
+    for candidate in candidates {
+        let socket = Socket::new(candidate.domain(), Type::STREAM, None)?;
+        match socket.connect_timeout(&candidate, patience) {
+            Ok(()) => return prepared(socket),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// Sets the options that reads and writes rely on.
+pub(super) fn prepared(socket: Socket) -> io::Result<Socket> {
+    if socket.domain()? != Domain::UNIX {
+        socket.set_tcp_nodelay(true)?;
+    }
+    socket.set_read_timeout(Some(TIMEOUT))?;
+    socket.set_write_timeout(Some(TIMEOUT))?;
+    Ok(socket)
+}
+
+impl Stream {
+    /// Reads what has arrived into `buf`, which must have room for [`tls::MIN_ROOM`]. Returns 0 if the broker has closed the
+    /// connection, and an error of the kind `WouldBlock` if nothing has arrived.
+    pub(super) fn read(&mut self, buf: &mut [u8], wait: Wait) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => receive(socket, buf, wait),
+            Stream::Tls(tls) => tls.read(buf, wait),
+        }
+    }
+
+    /// Writes some of the bytes and returns how many. With TLS they may not all have left: see
+    /// [`Stream::holds_output`].
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => send(socket, bytes),
+            Stream::Tls(tls) => tls.write(bytes),
+        }
+    }
+
+    /// Returns whether bytes that were written are still here. Another write, of nothing if need be, sends them.
+    pub(super) fn holds_output(&self) -> bool {
+        match self {
+            Stream::Plain(_) => false,
+            Stream::Tls(tls) => tls.holds_output(),
+        }
+    }
+
+    /// Tells the broker that nothing more will be written, if TLS has a word for it.
+    pub(super) fn say_goodbye(&mut self) {
+        if let Stream::Tls(tls) = self {
+            tls.say_goodbye();
+        }
+    }
+
+    pub(super) fn socket(&self) -> &Socket {
+        match self {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(tls) => tls.socket(),
+        }
+    }
+}
+
+/// Receives what has arrived.
+fn receive(socket: &Socket, buf: &mut [u8], wait: Wait) -> io::Result<usize> {
+    let flags = match wait {
+        Wait::ForBytes => RecvFlags::empty(),
+        Wait::No => RecvFlags::DONTWAIT,
+    };
+    let (bytes, _) = recv(socket, buf, flags)?;
+    Ok(bytes)
+}
+
+/// Sends some of the bytes, at least one.
+fn send(mut socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+    match socket.write(bytes)? {
+        0 if !bytes.is_empty() => Err(ErrorKind::WriteZero.into()),
+        sent => Ok(sent),
+    }
+}
+
+/// Returns whether a read or write has just not been possible in time.
+pub(super) fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+    )
+}
