@@ -180,6 +180,7 @@ fn run_pairs(load: &Load, pairs: Vec<Pair>) -> io::Result<Summary> {
 
 /// Creates a client on a connected socket.
 fn over(socket: TcpStream, load: &Load) -> io::Result<Client> {
+    socket.set_nodelay(true)?;
     let socket = prepared(socket.into())?;
     Ok(Client::over(Stream::Plain(socket), load.patience()))
 }

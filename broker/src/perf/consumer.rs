@@ -174,7 +174,10 @@ impl Received {
         out: &mut BytesMut,
     ) -> io::Result<bool> {
         let Some(on) = self.channels.get_mut(usize::from(frame.channel.0)) else {
-            let text = format!("the broker uses channel {}, which is not open", frame.channel.0);
+            let text = format!(
+                "the broker uses channel {}, which is not open",
+                frame.channel.0
+            );
             return Err(io::Error::other(text));
         };
         match frame.kind {

@@ -129,7 +129,10 @@ impl Client {
 
     pub(super) fn confirm_select(&mut self, channel: u16) -> io::Result<()> {
         let select = confirm::Select { nowait: false };
-        self.send(channel, AMQPClass::Confirm(confirm::AMQPMethod::Select(select)))?;
+        self.send(
+            channel,
+            AMQPClass::Confirm(confirm::AMQPMethod::Select(select)),
+        )?;
         self.expect(MethodId::new(85, 11)).map(drop)
     }
 
@@ -159,7 +162,10 @@ impl Client {
             nowait: false,
             arguments: FieldTable::default(),
         };
-        self.send(channel, AMQPClass::Basic(basic::AMQPMethod::Consume(consume)))
+        self.send(
+            channel,
+            AMQPClass::Basic(basic::AMQPMethod::Consume(consume)),
+        )
     }
 
     pub(super) fn close_channel(&mut self, channel: u16) -> io::Result<()> {

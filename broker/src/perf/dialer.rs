@@ -47,7 +47,10 @@ impl Dialer {
         });
         let stream = connected.map_err(|error| match error.kind() {
             io::ErrorKind::Interrupted => error,
-            _ => with_context(&format!("cannot connect to {}", self.target.address), &error),
+            _ => with_context(
+                &format!("cannot connect to {}", self.target.address),
+                &error,
+            ),
         })?;
         let mut client = Client::over(stream, self.patience);
         client.login(&self.target)?;

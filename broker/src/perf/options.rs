@@ -358,26 +358,8 @@ impl Load {
                 tls: self.tls.tls.then(Default::default),
             },
         };
-        target.external |= self.tls.external;
-        match target.tls.take() {
-            Some(_) if matches!(target.address, Address::Unix(_)) => {
-                return Err("--tls: Unix sockets are not encrypted".to_owned());
-            }
-            Some(settings) => target.tls = Some(self.tls.over(settings)),
-            None => {
-                if let Some(option) = self.tls.needs_tls() {
-                    return Err(format!("{option} needs TLS: --uri amqps://, or --tls"));
-                }
-            }
-        }
-        let (cert, key) = target.tls.as_ref().map_or((false, false), |tls| {
-            (tls.cert.is_some(), tls.key.is_some())
-        });
-        match (cert, key, target.external) {
-            (false, true, _) => Err("a key needs its certificate: --cert".to_owned()),
-            (false, _, true) => Err("--external needs a client certificate: --cert".to_owned()),
-            _ => Ok(target),
-        }
+        self.tls.apply(&mut target)?;
+        Ok(target)
     }
 
     /// Returns the number of channels of each publisher.
@@ -528,7 +510,8 @@ mod tests {
         let tls = |arguments: &str| load(arguments).target().expect("a target").tls;
         assert_eq!(tls(""), None);
         assert_eq!(tls("--tls"), Some(Default::default()));
-        let uri = "--uri amqps://h?cacertfile=a&certfile=b&keyfile=c&server_name_indication=disable";
+        let uri =
+            "--uri amqps://h?cacertfile=a&certfile=b&keyfile=c&server_name_indication=disable";
         let settings = tls(&format!("{uri} --cert d --server-name n --tls-version 1.2"));
         let settings = settings.expect("TLS");
         assert_eq!(settings.cacert, Some("a".into()));

@@ -205,7 +205,10 @@ impl Answers<'_> {
                 return Ok(true);
             }
             let method = method::decode(payload).map_err(io::Error::other)?;
-            if self.windows.settle(frame.channel, &method, at, &mut settled)? {
+            if self
+                .windows
+                .settle(frame.channel, &method, at, &mut settled)?
+            {
                 return Ok(true);
             }
             self.note_blocking(&method);

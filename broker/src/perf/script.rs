@@ -107,7 +107,9 @@ impl Script {
         let end = piece.ends[first + count - 1];
         if self.channels > 1 {
             for message in first..first + count {
-                let begin = message.checked_sub(1).map_or(0, |before| piece.ends[before]);
+                let begin = message
+                    .checked_sub(1)
+                    .map_or(0, |before| piece.ends[before]);
                 set_channel(&mut piece.bytes[begin..piece.ends[message]], self.channel);
                 self.channel = self.channel % self.channels + 1;
             }

@@ -61,7 +61,9 @@ impl Address {
     pub(super) fn host(&self) -> &str {
         match self {
             Address::Tcp(address) => {
-                let host = address.rsplit_once(':').map_or(&**address, |(host, _)| host);
+                let host = address
+                    .rsplit_once(':')
+                    .map_or(&**address, |(host, _)| host);
                 host.trim_start_matches('[').trim_end_matches(']')
             }
             Address::Unix(_) => "localhost",
@@ -150,19 +152,27 @@ impl Target {
             ("verify", "verify_none") => tls.insecure = true,
             ("verify", "verify_peer") => tls.insecure = false,
             ("verify", _) => {
-                return Err(format!("verify is verify_peer or verify_none, not {value:?}"));
+                return Err(format!(
+                    "verify is verify_peer or verify_none, not {value:?}"
+                ));
             }
             ("server_name_indication", "disable") => tls.no_sni = true,
             ("server_name_indication", _) => tls.server_name = Some(value),
             ("auth_mechanism", "external") => self.external = true,
-            _ => return Err(format!("auth_mechanism is plain or external, not {value:?}")),
+            _ => {
+                return Err(format!(
+                    "auth_mechanism is plain or external, not {value:?}"
+                ));
+            }
         }
         Ok(())
     }
 }
 
 fn unknown(name: &str) -> String {
-    let similar = KNOWN.iter().map(|known| (strsim::jaro_winkler(known, name), known));
+    let similar = KNOWN
+        .iter()
+        .map(|known| (strsim::jaro_winkler(known, name), known));
     let best = similar.max_by(|one, other| one.0.total_cmp(&other.0));
     match best {
         Some((similarity, known)) if similarity > 0.8 => {
@@ -216,7 +226,12 @@ mod tests {
 
     fn parsed(uri: &str) -> (String, String, String, String) {
         let target = Target::parse(uri).expect("a URI");
-        (target.address.to_string(), target.user, target.password, target.vhost)
+        (
+            target.address.to_string(),
+            target.user,
+            target.password,
+            target.vhost,
+        )
     }
 
     fn of(

@@ -88,12 +88,7 @@ impl Window {
         self.sent.extend(std::iter::repeat_n(at.max(1), messages));
     }
 
-    fn settle(
-        &mut self,
-        method: &Method<'_>,
-        now: u64,
-        settled: &mut Settled,
-    ) -> io::Result<bool> {
+    fn settle(&mut self, method: &Method<'_>, now: u64, settled: &mut Settled) -> io::Result<bool> {
         let (tag, multiple, good) = match *method {
             Method::Ack { tag, multiple } => (tag, multiple, true),
             Method::Nack { tag, multiple, .. } => (tag, multiple, false),

@@ -38,16 +38,21 @@ fn every_channel_publishes_and_consumes() {
         command.args(["--quiet", "--address", broker.address()]);
         let process = Process::start("leveretperf", &mut command);
         let columns = ["messages_unconfirmed", "consumer_count", "confirm"];
-        eventually("three channels that publish and four that consume", async || {
-            let mut list = vec!["-q", "list_channels"];
-            list.extend(columns);
-            let listed = broker.ctl(&list).await;
-            let rows = listed.lines().map(|row| row.split('\t').collect::<Vec<_>>());
-            let rows: Vec<_> = rows.collect();
-            let confirming = rows.iter().filter(|row| row[2] == "true").count();
-            let consuming = rows.iter().filter(|row| row[1] == "1").count();
-            ((confirming, consuming) == (3, 4)).then_some(())
-        })
+        eventually(
+            "three channels that publish and four that consume",
+            async || {
+                let mut list = vec!["-q", "list_channels"];
+                list.extend(columns);
+                let listed = broker.ctl(&list).await;
+                let rows = listed
+                    .lines()
+                    .map(|row| row.split('\t').collect::<Vec<_>>());
+                let rows: Vec<_> = rows.collect();
+                let confirming = rows.iter().filter(|row| row[2] == "true").count();
+                let consuming = rows.iter().filter(|row| row[1] == "1").count();
+                ((confirming, consuming) == (3, 4)).then_some(())
+            },
+        )
         .await;
         process.signal("INT");
         process.succeeded().await;

@@ -16,6 +16,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+use tokio_rustls::server::TlsStream;
 
 /// An authority and the files of its certificates.
 pub struct Authority {
@@ -66,9 +67,7 @@ impl Authority {
 
     fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
-        roots
-            .add(self.issuer.der().clone())
-            .expect("an authority");
+        roots.add(self.issuer.der().clone()).expect("an authority");
         roots
     }
 
@@ -114,7 +113,7 @@ pub async fn terminate(acceptor: TlsAcceptor, broker: &str) -> String {
 /// Serves connections until the test is over, each in a task.
 pub async fn serve<F>(
     acceptor: TlsAcceptor,
-    talk: impl Fn(tokio_rustls::server::TlsStream<TcpStream>) -> F + Clone + Send + 'static,
+    talk: impl Fn(TlsStream<TcpStream>) -> F + Clone + Send + Sync + 'static,
 ) -> String
 where
     F: Future<Output = io::Result<()>> + Send,
@@ -126,7 +125,8 @@ where
             let (acceptor, talk) = (acceptor.clone(), talk.clone());
             tokio::spawn(async move {
                 socket.set_nodelay(true)?;
-                talk(acceptor.accept(socket).await?).await
+                let stream = acceptor.accept(socket).await?;
+                talk(stream).await
             });
         }
     });

@@ -38,7 +38,10 @@ fn loads_run_over_every_version_of_tls() {
         let output = leveretperf(&format!("-C 10 --quiet --uri {uri}")).await;
         assert_eq!(output.status, Some(0), "{output:?}");
         assert!(output.stdout.contains("TLSv1.3, TLS13_"), "{output:?}");
-        assert!(output.stdout.contains("3 full handshakes, 0 resumed"), "{output:?}");
+        assert!(
+            output.stdout.contains("3 full handshakes, 0 resumed"),
+            "{output:?}"
+        );
         let csv = leveretperf(&format!("-C 10 --quiet --csv --uri {uri}")).await;
         assert!(csv.stdout.contains("tls_version,tls_cipher"), "{csv:?}");
         // Each side may be the one that speaks only one version.
@@ -69,7 +72,11 @@ fn connection_churn_counts_handshakes_and_resumes_sessions_if_asked() {
             assert_eq!(tls["resumed_handshakes"], 0, "{tls}");
             let tls = &summary(&format!("{churn} --tls-resumption")).await["tls"];
             let of = |name: &str| tls[name].as_u64().expect("a number");
-            assert_eq!(of("full_handshakes") + of("resumed_handshakes"), 40, "{tls}");
+            assert_eq!(
+                of("full_handshakes") + of("resumed_handshakes"),
+                40,
+                "{tls}"
+            );
             // The first of each connection at a time, and a few for which no ticket had come yet.
             assert!(of("resumed_handshakes") >= 20, "{tls}");
         }
@@ -100,8 +107,14 @@ fn a_broker_that_is_not_trusted_is_refused_with_a_reason() {
         ] {
             let output = leveretperf(&insecure).await;
             assert_eq!(output.status, Some(0), "{output:?}");
-            assert!(output.stdout.contains("certificate not checked"), "{output:?}");
-            assert!(output.stderr.contains("certificate is not checked"), "{output:?}");
+            assert!(
+                output.stdout.contains("certificate not checked"),
+                "{output:?}"
+            );
+            assert!(
+                output.stderr.contains("certificate is not checked"),
+                "{output:?}"
+            );
         }
     });
 }
@@ -152,24 +165,40 @@ fn files_that_cannot_be_used_are_named() {
         let of = |name: &str| authority.file(name);
         authority.write("empty.pem", "");
         authority.write("torn.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n");
-        let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        let encrypted =
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
         authority.write("locked.key", encrypted);
         let (cert, ca) = (of("client.pem"), of("ca.pem"));
         for (arguments, mention) in [
             (format!("--cacert {}", of("none.pem")), "cannot read"),
-            (format!("--cacert {}", of("empty.pem")), "has no certificate in PEM"),
+            (
+                format!("--cacert {}", of("empty.pem")),
+                "has no certificate in PEM",
+            ),
             (format!("--cacert {}", of("torn.pem")), "is not valid PEM"),
-            (format!("--cacert {ca} --cert {}", of("none.pem")), "none.pem"),
-            (format!("--cacert {ca} --cert {cert}"), "has no private key in PEM"),
+            (
+                format!("--cacert {ca} --cert {}", of("none.pem")),
+                "none.pem",
+            ),
+            (
+                format!("--cacert {ca} --cert {cert}"),
+                "has no private key in PEM",
+            ),
             (
                 format!("--cacert {ca} --cert {cert} --key {}", of("locked.key")),
                 "has an encrypted key",
             ),
             (
-                format!("--cacert {ca} --cert {cert} --key {}", other.file("client.key")),
+                format!(
+                    "--cacert {ca} --cert {cert} --key {}",
+                    other.file("client.key")
+                ),
                 "is not that of the certificate in",
             ),
-            (format!("--cacert {ca} --server-name a_b..c"), "is not a name for TLS"),
+            (
+                format!("--cacert {ca} --server-name a_b..c"),
+                "is not a name for TLS",
+            ),
         ] {
             let arguments = format!("--tls --address localhost:1 {arguments}");
             fails(&arguments, 1, mention).await;
@@ -186,7 +215,12 @@ fn ports_with_and_without_tls_are_told_apart() {
         let address = terminate(authority.server(ALL, None), broker.address()).await;
         let plain = broker.address();
         let to_plain = format!("--quiet --tls --cacert {cacert} --address {plain}");
-        fails(&to_plain, 1, "the broker expects AMQP without TLS on this port").await;
+        fails(
+            &to_plain,
+            1,
+            "the broker expects AMQP without TLS on this port",
+        )
+        .await;
         let to_tls = format!("--quiet --address {address}");
         fails(&to_tls, 1, "the broker expects TLS on this port").await;
     });

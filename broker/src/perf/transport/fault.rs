@@ -11,7 +11,9 @@ pub(super) fn explain(error: &Error, received: &[u8]) -> io::Error {
         Error::NoCertificatesPresented => "the broker has no certificate".to_owned(),
         Error::AlertReceived(alert) => refused(*alert),
         Error::PeerIncompatible(_) => {
-            format!("the broker and leveretperf have no version of TLS or cipher in common: {error}")
+            format!(
+                "the broker and leveretperf have no version of TLS or cipher in common: {error}"
+            )
         }
         error => format!("TLS: {error}"),
     };
@@ -21,7 +23,8 @@ pub(super) fn explain(error: &Error, received: &[u8]) -> io::Error {
 fn not_tls(error: &Error, received: &[u8]) -> String {
     match received {
         [b'A', b'M', b'Q', b'P', ..] => {
-            "the broker expects AMQP without TLS on this port: use amqp://, or leave out --tls".to_owned()
+            "the broker expects AMQP without TLS on this port: use amqp://, or leave out --tls"
+                .to_owned()
         }
         _ => format!("the broker does not speak TLS on this port: {error}"),
     }

@@ -13,9 +13,10 @@ pub use trust::{TlsOptions, Version};
 
 use super::uri::Address;
 use rustix::net::{RecvFlags, recv};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::Socket;
 use std::io::{self, ErrorKind, Write};
-use std::net::ToSocketAddrs;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// The timeout of blocking reads and writes.
@@ -37,26 +38,25 @@ pub(super) enum Wait {
 
 /// Connects to the broker: of the addresses a name resolves to, to the first that answers.
 pub(super) fn dial(address: &Address, patience: Duration) -> io::Result<Socket> {
-    let mut failed = ErrorKind::AddrNotAvailable.into();
-    let candidates: Vec<SockAddr> = match address {
-        Address::Tcp(name) => name.to_socket_addrs()?.map(SockAddr::from).collect(),
-        Address::Unix(path) => vec![SockAddr::unix(path)?],
+    let name = match address {
+        Address::Tcp(name) => name,
+        Address::Unix(path) => return prepared(UnixStream::connect(path)?.into()),
     };
-    for candidate in candidates {
-        let socket = Socket::new(candidate.domain(), Type::STREAM, None)?;
-        match socket.connect_timeout(&candidate, patience) {
-            Ok(()) => return prepared(socket),
+    let mut failed = ErrorKind::AddrNotAvailable.into();
+    for candidate in name.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&candidate, patience) {
+            Ok(socket) => {
+                socket.set_nodelay(true)?;
+                return prepared(socket.into());
+            }
             Err(error) => failed = error,
         }
     }
     Err(failed)
 }
 
-/// Sets the options that reads and writes rely on.
+/// Sets the timeouts that reads and writes rely on.
 pub(super) fn prepared(socket: Socket) -> io::Result<Socket> {
-    if socket.domain()? != Domain::UNIX {
-        socket.set_tcp_nodelay(true)?;
-    }
     socket.set_read_timeout(Some(TIMEOUT))?;
     socket.set_write_timeout(Some(TIMEOUT))?;
     Ok(socket)

@@ -194,9 +194,9 @@ impl Tls {
                     }
                 },
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    if let Err(EncodeError::InsufficientSize(needs)) =
-                        data.encode(&mut self.outgoing[self.end..])
-                            .map(|bytes| self.end += bytes)
+                    if let Err(EncodeError::InsufficientSize(needs)) = data
+                        .encode(&mut self.outgoing[self.end..])
+                        .map(|bytes| self.end += bytes)
                     {
                         // A long chain of certificates.
                         self.outgoing.resize(self.end + needs.required_size, 0);

@@ -4,6 +4,7 @@ use super::Tls;
 use super::tls::Handshake;
 use crate::perf::client::with_context;
 use crate::perf::patience::Patience;
+use crate::perf::uri::{Address, Target};
 use clap::{Args, ValueEnum};
 use parking_lot::Mutex;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -83,7 +84,7 @@ pub(in crate::perf) struct Settings {
 
 impl TlsOptions {
     /// Returns the first option that has no meaning without TLS.
-    pub(in crate::perf) fn needs_tls(&self) -> Option<&'static str> {
+    fn needs_tls(&self) -> Option<&'static str> {
         let given = [
             ("--cacert", self.cacert.is_some()),
             ("--cert", self.cert.is_some()),
@@ -98,8 +99,34 @@ impl TlsOptions {
         first.map(|(name, _)| name)
     }
 
+    /// Applies the options to what a URI says, or other options.
+    ///
+    /// # Errors
+    /// They make no sense together.
+    pub(in crate::perf) fn apply(&self, target: &mut Target) -> Result<(), String> {
+        target.external |= self.external;
+        let Some(settings) = target.tls.take() else {
+            return match self.needs_tls() {
+                Some(option) => Err(format!("{option} needs TLS: --uri amqps://, or --tls")),
+                None => Ok(()),
+            };
+        };
+        if matches!(target.address, Address::Unix(_)) {
+            return Err("--tls: Unix sockets are not encrypted".to_owned());
+        }
+        let settings = self.over(settings);
+        if settings.cert.is_none() && settings.key.is_some() {
+            return Err("a key needs its certificate: --cert".to_owned());
+        }
+        if settings.cert.is_none() && target.external {
+            return Err("--external needs a client certificate: --cert".to_owned());
+        }
+        target.tls = Some(settings);
+        Ok(())
+    }
+
     /// Returns the settings: what is not given here is as in the URI.
-    pub(in crate::perf) fn over(&self, uri: Settings) -> Settings {
+    fn over(&self, uri: Settings) -> Settings {
         Settings {
             insecure: self.insecure || uri.insecure && self.cacert.is_none(),
             cacert: self.cacert.clone().or(uri.cacert),
