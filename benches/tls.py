@@ -9,9 +9,9 @@ from runner import median, rate
 LOADS = [
     ("connections, full handshakes, TLS 1.3", "connection-churn -x 4", "--tls-version 1.3", "cycles"),
     ("connections, full handshakes, TLS 1.2", "connection-churn -x 4", "--tls-version 1.2", "cycles"),
-    ("connections, sessions resumed, TLS 1.2", "connection-churn -x 4",
+    ("connections, resumption allowed, TLS 1.2", "connection-churn -x 4",
      "--tls-version 1.2 --tls-resumption", "cycles"),
-    ("connections, sessions resumed, TLS 1.3", "connection-churn -x 4",
+    ("connections, resumption allowed, TLS 1.3", "connection-churn -x 4",
      "--tls-version 1.3 --tls-resumption", "cycles"),
     ("16 B transient, confirms (window 1000)", "-s 16 -c 1000", "", "consumed"),
     ("1 KiB transient, confirms (window 1000)", "-s 1024 -c 1000", "", "consumed"),
