@@ -4,7 +4,9 @@ use super::linger::linger;
 use super::session::{End, Session};
 use crate::domain::broker::Broker;
 use crate::domain::connections::{ConnectionInfo, log_connection};
-use crate::net::{Acceptor, Arrival, ByteStream, Ends, Listener, Source, Stream, StreamService};
+use crate::net::{
+    Acceptor, Arrival, ByteStream, Ends, Listener, Source, Stream, StreamPlace, StreamService,
+};
 use crate::plumbing::stopped;
 use crate::plumbing::system;
 use parking_lot::Mutex;
@@ -77,7 +79,7 @@ impl Sessions {
     /// Accepts connections forever, up to the limit; further ones wait until another closes.
     async fn accept(&self, acceptor: &Acceptor) {
         loop {
-            if self.places.available_permits() == 0 && self.full.lock().is_due() {
+            if self.places.available_permits() == 0 {
                 self.log_full();
             }
             let Ok(place) = self.places.clone().acquire_owned().await else {
@@ -88,6 +90,9 @@ impl Sessions {
     }
 
     fn log_full(&self) {
+        if !self.full.lock().is_due() {
+            return;
+        }
         tracing::warn!(
             connections = self.broker.connections.count(),
             "no file descriptors are left for more connections: new ones wait until others close; raise LimitNOFILE \
@@ -159,8 +164,9 @@ impl Forwarded {
 }
 
 impl StreamService for Forwarded {
-    fn reserve(&self) -> Option<Box<dyn FnOnce(Box<dyn ByteStream>, Ends) + Send>> {
-        let place = self.sessions.places.clone().try_acquire_owned().ok()?;
+    fn reserve(&self) -> Option<StreamPlace> {
+        let place = self.sessions.places.clone().try_acquire_owned();
+        let place = place.inspect_err(|_| self.sessions.log_full()).ok()?;
         let (sessions, runtime) = (self.sessions.clone(), self.runtime.clone());
         Some(Box::new(move |stream, ends| {
             runtime.spawn(sessions.run(stream, ends, place));

@@ -2,8 +2,7 @@
 
 use super::accept::{Acceptor, Detached, Shared};
 use super::bind::{self, BindError, Opened, Socket};
-use super::endpoint::{Endpoint, Ends};
-use super::stream::ByteStream;
+use super::endpoint::Endpoint;
 use super::tls::Tls;
 use crate::config::{Config, ListenerSpec};
 use crate::plumbing::ports::PortOrder;
@@ -65,12 +64,6 @@ impl SocketOptions {
     pub(super) fn tls(&self) -> &Tls {
         &self.tls
     }
-}
-
-/// Serves streams that come through another protocol: AMQP over WebSocket.
-pub trait StreamService: Send + Sync {
-    /// Returns a place for a stream if there is one.
-    fn reserve(&self) -> Option<Box<dyn FnOnce(Box<dyn ByteStream>, Ends) + Send>>;
 }
 
 /// A listening socket.

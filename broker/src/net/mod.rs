@@ -20,5 +20,5 @@ pub mod websocket;
 pub use accept::{Acceptor, Arrival, Detached};
 pub use bind::BindError;
 pub use endpoint::{Endpoint, Ends};
-pub use listen::{Bound, Listener, Service, SocketOptions, Source, StreamService};
-pub use stream::{ByteStream, Stream};
+pub use listen::{Bound, Listener, Service, SocketOptions, Source};
+pub use stream::{ByteStream, Stream, StreamPlace, StreamService};

@@ -1,5 +1,6 @@
 //! The stream of bytes that a session reads and writes, whatever carries it.
 
+use super::endpoint::Ends;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -61,6 +62,15 @@ impl ByteStream for Box<dyn ByteStream> {
     fn buffered(&self) -> usize {
         (**self).buffered()
     }
+}
+
+/// A place for a stream: serves it.
+pub type StreamPlace = Box<dyn FnOnce(Box<dyn ByteStream>, Ends) + Send>;
+
+/// Serves streams that come through another protocol: AMQP over WebSocket.
+pub trait StreamService: Send + Sync {
+    /// Returns a place for a stream if there is one.
+    fn reserve(&self) -> Option<StreamPlace>;
 }
 
 /// What a listener has accepted: TCP as it is, so that nothing stands between the socket and its session, and everything
