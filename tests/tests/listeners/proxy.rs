@@ -33,7 +33,7 @@ fn a_trusted_proxy_says_who_the_client_is() {
             return;
         };
         let address = broker.address();
-        let line = b"PROXY TCP4 127.9.8.7 127.0.0.1 4000 5672\r\n";
+        let line: &[u8] = b"PROXY TCP4 127.9.8.7 127.0.0.1 4000 5672\r\n";
         for header in [line, VERSION_2] {
             let client = Raw::over(behind(address, header).await).as_guest().await;
             let shown = connection(&broker).await;
@@ -53,7 +53,7 @@ fn a_trusted_proxy_says_who_the_client_is() {
             none_left(&broker).await;
         }
         // guest logs in from this machine only, whatever machine the proxy is on.
-        let far = b"PROXY TCP4 192.0.2.1 127.0.0.1 4000 5672\r\n";
+        let far: &[u8] = b"PROXY TCP4 192.0.2.1 127.0.0.1 4000 5672\r\n";
         let mut client = Raw::over(behind(address, far).await);
         client.start().await;
         client
@@ -68,7 +68,7 @@ fn a_trusted_proxy_says_who_the_client_is() {
             b"GET /api/whoami HTTP/1.1\r\nhost: x\r\nauthorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\n\
                         connection: close\r\n\r\n";
         let proxied = broker.listener("management", 1);
-        for (header, status) in [(&line[..], "200"), (far, "401")] {
+        for (header, status) in [(line, "200"), (far, "401")] {
             let mut stream = behind(proxied, &[header, request].concat()).await;
             let mut answer = String::new();
             stream.read_to_string(&mut answer).await.expect("an answer");
@@ -94,9 +94,10 @@ fn nobody_else_gets_in() {
             broker.listener("address", 0).to_owned(),
             broker.listener("address", 1).to_owned(),
         );
+        let malformed: &[u8] = b"PROXY TCP4 here there\r\n";
         for (address, sent) in [
-            (&trusting, HEADER),
-            (&trusting, b"PROXY TCP4 here there\r\n"),
+            (&trusting, &HEADER[..]),
+            (&trusting, malformed),
             (&other, VERSION_2),
             (&other, HEADER),
         ] {
