@@ -1,6 +1,7 @@
 //! From files to what rustls needs.
 
 use super::error::TlsError;
+use super::expiry::{Role, Validity};
 use super::pem_file::PemFile;
 use super::settings::TlsSettings;
 use super::sni::Choices;
@@ -13,7 +14,25 @@ use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig, SupportedProt
 use std::path::Path;
 use std::sync::Arc;
 
-/// What is in force: one configuration for each kind of listener.
+/// What files come to.
+#[derive(Clone, Debug)]
+pub(super) struct Loaded {
+    /// `None` without certificates.
+    pub(super) configs: Option<Configs>,
+    /// How long it all is valid.
+    pub(super) validity: Arc<[Validity]>,
+}
+
+impl Default for Loaded {
+    fn default() -> Self {
+        Loaded {
+            configs: None,
+            validity: Arc::new([]),
+        }
+    }
+}
+
+/// One configuration for each kind of listener.
 #[derive(Clone, Debug)]
 pub(super) struct Configs {
     /// For AMQP, where clients may have certificates.
@@ -27,24 +46,29 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// Reads all files, and returns what they come to; `None` if there are no certificates.
+/// Reads all files, and returns what they come to.
 ///
 /// # Errors
 /// When settings do not fit together, or a file cannot be used.
-pub(super) fn load(settings: &TlsSettings) -> Result<Option<Configs>, TlsError> {
+pub(super) fn load(settings: &TlsSettings) -> Result<Loaded, TlsError> {
     settings.check()?;
     if settings.certificates.is_empty() {
-        return Ok(None);
+        return Ok(Loaded::default());
     }
+    let mut validity = Vec::new();
     let provider = provider();
     let password = key_password(settings)?;
     let mut keys = Vec::new();
     for (index, path) in settings.certificates.iter().enumerate() {
         let key_path = settings.keys.get(index).unwrap_or(path);
-        keys.push(certified(&provider, path, key_path, password.as_deref())?);
+        let key = certified(&provider, path, key_path, password.as_deref())?;
+        let chain = key.cert.iter();
+        validity
+            .extend(chain.filter_map(|der| Validity::of_certificate(path, Role::Certificate, der)));
+        keys.push(key);
     }
     let choices = Arc::new(Choices::new(keys));
-    let verifier = verifier(settings, &provider)?;
+    let verifier = verifier(settings, &provider, &mut validity)?;
     let build = |verifier: Arc<dyn ClientCertVerifier>| {
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&versions(&settings.versions))
@@ -60,10 +84,14 @@ pub(super) fn load(settings: &TlsSettings) -> Result<Option<Configs>, TlsError> 
         }
         Ok(Arc::new(config))
     };
-    Ok(Some(Configs {
+    let configs = Configs {
         https: build(Arc::new(NoClientAuth))?,
         amqp: build(verifier)?,
-    }))
+    };
+    Ok(Loaded {
+        configs: Some(configs),
+        validity: validity.into(),
+    })
 }
 
 /// Returns the password of encrypted keys.
@@ -117,12 +145,14 @@ fn certified(
 fn verifier(
     settings: &TlsSettings,
     provider: &Arc<CryptoProvider>,
+    validity: &mut Vec<Validity>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let (TlsVerify::Peer, Some(path)) = (settings.verify, &settings.authorities) else {
         return Ok(Arc::new(NoClientAuth));
     };
     let mut roots = RootCertStore::empty();
     for authority in PemFile::read(path)?.certificates()? {
+        validity.extend(Validity::of_certificate(path, Role::Authority, &authority));
         roots.add(authority).map_err(|error| {
             TlsError::file(path, format!("a certificate in it cannot be used: {error}"))
         })?;
@@ -130,7 +160,9 @@ fn verifier(
     let mut builder =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
     for path in &settings.revoked {
-        builder = builder.with_crls(PemFile::read(path)?.revocation_lists()?);
+        let lists = PemFile::read(path)?.revocation_lists()?;
+        validity.extend(lists.iter().filter_map(|der| Validity::of_list(path, der)));
+        builder = builder.with_crls(lists);
     }
     if !settings.revoked.is_empty() {
         builder = builder.enforce_revocation_expiration();

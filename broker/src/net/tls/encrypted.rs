@@ -44,17 +44,17 @@ fn wrong_password() -> String {
 
 fn pkcs8(der: &[u8], password: &[u8]) -> Result<Vec<u8>, String> {
     use pkcs8::pkcs5::Error as Pkcs5;
-    let invalid = |error| format!("this encrypted private key is not valid PKCS#8: {error}");
-    let encrypted = EncryptedPrivateKeyInfoRef::try_from(der).map_err(invalid)?;
+    let unsupported =
+        || format!("the private key is encrypted in a way that is not supported; {CONVERT}");
+    // Ciphers and hashes that are not known are errors of parsing, too.
+    let encrypted = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| unsupported())?;
     match encrypted.decrypt(password) {
         Ok(key) => Ok(key.as_bytes().to_vec()),
         Err(pkcs8::Error::EncryptedPrivateKey(
             Pkcs5::UnsupportedAlgorithm { .. }
             | Pkcs5::NoPbes1CryptSupport
             | Pkcs5::AlgorithmParametersInvalid { .. },
-        )) => Err(format!(
-            "the private key is encrypted in a way that is not supported; {CONVERT}"
-        )),
+        )) => Err(unsupported()),
         // What a wrong password decrypts to is not a key.
         Err(_) => Err(wrong_password()),
     }
@@ -64,12 +64,11 @@ fn pkcs8(der: &[u8], password: &[u8]) -> Result<Vec<u8>, String> {
 /// hexadecimal, which is the salt of the key, too.
 fn traditional(encrypted: &[u8], info: &str, password: &[u8]) -> Result<Vec<u8>, String> {
     let (cipher, vector) = info.split_once(',').unwrap_or((info, ""));
-    let vector =
-        from_hex(vector.trim()).ok_or("the header DEK-Info of the private key is not valid")?;
-    let decrypted = match cipher.trim() {
-        "AES-128-CBC" => decrypt::<Decryptor<Aes128>>(encrypted, password, &vector, 16),
-        "AES-192-CBC" => decrypt::<Decryptor<Aes192>>(encrypted, password, &vector, 24),
-        "AES-256-CBC" => decrypt::<Decryptor<Aes256>>(encrypted, password, &vector, 32),
+    type Decrypt = fn(&[u8], &[u8], &[u8; 16], usize) -> Option<Vec<u8>>;
+    let (decrypt, key_length): (Decrypt, _) = match cipher.trim() {
+        "AES-128-CBC" => (decrypted_by::<Decryptor<Aes128>>, 16),
+        "AES-192-CBC" => (decrypted_by::<Decryptor<Aes192>>, 24),
+        "AES-256-CBC" => (decrypted_by::<Decryptor<Aes256>>, 32),
         other => {
             let other: String = other.chars().take(40).collect();
             return Err(format!(
@@ -77,10 +76,12 @@ fn traditional(encrypted: &[u8], info: &str, password: &[u8]) -> Result<Vec<u8>,
             ));
         }
     };
-    decrypted.ok_or_else(wrong_password)
+    let vector =
+        from_hex(vector.trim()).ok_or("the header DEK-Info of the private key is not valid")?;
+    decrypt(encrypted, password, &vector, key_length).ok_or_else(wrong_password)
 }
 
-fn decrypt<C: KeyIvInit + BlockModeDecrypt>(
+fn decrypted_by<C: KeyIvInit + BlockModeDecrypt>(
     encrypted: &[u8],
     password: &[u8],
     vector: &[u8; 16],

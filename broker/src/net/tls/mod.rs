@@ -7,13 +7,23 @@ mod config;
 mod encrypted;
 mod encryption;
 mod error;
+mod expiry;
+mod failure;
+mod files;
 mod handle;
 mod names;
 mod pem_file;
+mod selfsigned;
 mod settings;
 mod sni;
+#[cfg(test)]
+mod tests;
 
 pub use encryption::{Encryption, PeerCertificate};
 pub use error::TlsError;
+pub use expiry::{Role, Validity};
+pub use failure::handshake_failure;
+pub use files::watch;
 pub use handle::Tls;
+pub use selfsigned::{SelfSigned, SelfSignedError, own_hosts};
 pub use settings::{LoginFrom, TlsSettings};

@@ -1,0 +1,111 @@
+//! Why handshakes fail, in words that say who has to change what.
+
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+use std::borrow::Cow;
+use std::io;
+
+/// Returns why a handshake has failed, for the log.
+pub fn handshake_failure(error: &io::Error) -> Cow<'static, str> {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match (inner, error.kind()) {
+        (Some(error), _) => of_tls(error),
+        (None, io::ErrorKind::UnexpectedEof) => "the client closed the connection".into(),
+        (None, _) => error.to_string().into(),
+    }
+}
+
+fn of_tls(error: &Error) -> Cow<'static, str> {
+    match error {
+        Error::InvalidMessage(_) => "the client does not speak TLS, which this port expects".into(),
+        Error::PeerIncompatible(reason) => incompatible(reason),
+        Error::NoCertificatesPresented => {
+            "the client has no certificate, and tls_fail_if_no_peer_cert demands one".into()
+        }
+        Error::InvalidCertificate(reason) => certificate(reason),
+        Error::AlertReceived(alert) => rejected(*alert),
+        other => other.to_string().into(),
+    }
+}
+
+fn incompatible(reason: &PeerIncompatible) -> Cow<'static, str> {
+    match reason {
+        PeerIncompatible::SupportedVersionsExtensionRequired
+        | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+        | PeerIncompatible::Tls12NotOffered
+        | PeerIncompatible::Tls12NotOfferedOrEnabled
+        | PeerIncompatible::Tls13RequiredForQuic => {
+            "the client offers no version of TLS that is supported (1.2 or 1.3, and in tls_versions)"
+                .into()
+        }
+        PeerIncompatible::NoCipherSuitesInCommon => {
+            "the client offers no cipher that is supported: see cipher_suites".into()
+        }
+        PeerIncompatible::NoKxGroupsInCommon
+        | PeerIncompatible::NoEcPointFormatsInCommon
+        | PeerIncompatible::NamedGroupsExtensionRequired => {
+            "the client offers no key exchange that is supported: X25519, P-256 or P-384".into()
+        }
+        PeerIncompatible::NoSignatureSchemesInCommon
+        | PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon => {
+            "the client supports no signature of the kind that the broker's certificate makes"
+                .into()
+        }
+        other => format!("the client's TLS does not fit: {other:?}").into(),
+    }
+}
+
+fn certificate(reason: &CertificateError) -> Cow<'static, str> {
+    match reason {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "the client's certificate, or one that has signed it, has expired".into()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "the client's certificate is not valid yet: compare the clocks".into()
+        }
+        CertificateError::Revoked => "the client's certificate has been revoked".into(),
+        CertificateError::BadSignature => {
+            "the client's certificate is not signed with the key of the authority that it names: is the right certificate \
+             of that authority in tls_cacertfile?"
+                .into()
+        }
+        CertificateError::UnknownIssuer => {
+            "the client's certificate is not signed by an authority in tls_cacertfile, or the client sends no intermediate \
+             certificates"
+                .into()
+        }
+        CertificateError::UnknownRevocationStatus => {
+            "no list in tls_crlfile is by the authority that has signed the client's certificate, or one above it"
+                .into()
+        }
+        CertificateError::ExpiredRevocationList
+        | CertificateError::ExpiredRevocationListContext { .. } => {
+            "the list in tls_crlfile of the authority that has signed the client's certificate is out of date"
+                .into()
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "the client's certificate is not for clients (extendedKeyUsage has no clientAuth)"
+                .into()
+        }
+        other => format!("the client's certificate is not valid: {other}").into(),
+    }
+}
+
+fn rejected(alert: AlertDescription) -> Cow<'static, str> {
+    match alert {
+        AlertDescription::UnknownCA => {
+            "the client does not trust the authority that has signed the broker's certificate"
+                .into()
+        }
+        AlertDescription::CertificateExpired => {
+            "the client says that the broker's certificate has expired".into()
+        }
+        AlertDescription::BadCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateRevoked => {
+            "the client does not accept the broker's certificate: is it for the name that the client connects to?"
+                .into()
+        }
+        other => format!("the client gave up: {other:?}").into(),
+    }
+}
