@@ -39,6 +39,10 @@ impl Door {
 /// Turns an HTTP connection into one of AMQP.
 pub(super) async fn open(State(door): State<Door>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
+    let key = match checked(&parts.headers) {
+        Ok(key) => accept_key(key),
+        Err(refusal) => return refusal,
+    };
     let (Some(upgrade), Some(Client(ends))) = (
         parts.extensions.remove::<OnUpgrade>(),
         parts.extensions.remove::<Client>(),
@@ -46,10 +50,6 @@ pub(super) async fn open(State(door): State<Door>, request: Request) -> Response
         return ApiError::bad_request("not a request for WebSocket").into_response();
     };
     let headers = &parts.headers;
-    let key = match checked(headers) {
-        Ok(key) => accept_key(key),
-        Err(refusal) => return refusal,
-    };
     let host = headers.get(header::HOST);
     if let Some(origin) = headers.get(header::ORIGIN)
         && !is_welcome(origin, host, &door.origins, ends.encryption.is_some())

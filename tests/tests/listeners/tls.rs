@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amq_protocol::frame::AMQPFrame;
 use leveret_tests::raw::Raw;
 use leveret_tests::{TestBroker, run};
 use rustls::pki_types::ServerName;
@@ -79,7 +80,12 @@ fn a_certificate_opens_ports_with_tls() {
             raw.bytes(&publish).await;
         }
         raw.consume(1, "q", "tag").await;
-        raw.declare(1, "after").await;
+        let mut delivered = 0;
+        while delivered < 50 * 100_000 {
+            if let AMQPFrame::Body(1, body) = raw.frame().await.expect("more") {
+                delivered += body.len();
+            }
+        }
 
         let request = b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
         let mut metrics = certificate.dial(broker.listener("prometheus_tls", 0)).await;
