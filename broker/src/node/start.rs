@@ -8,13 +8,9 @@ use crate::domain::recovery::{self, RecoveryError};
 use crate::domain::shortage;
 use crate::manage::definitions::{self, LoadError};
 use crate::manage::{AdminContext, Settings, statistics};
-<<<<<<< HEAD
 use crate::net::Service;
-use crate::net::tls::{Tls, TlsError, TlsSettings};
-use crate::node::listeners::{Listeners, shown};
-=======
 use crate::net::tls::{self, Tls, TlsError, TlsSettings};
->>>>>>> cae1b1f (TLS: certificates are read again when their files change, the log says what expires, and handshakes fail with a reason; certificates to try it with)
+use crate::node::listeners::{Listeners, shown};
 use crate::node::private;
 use crate::node::reload::Reloader;
 use crate::node::signals::{self, StopSignals};
