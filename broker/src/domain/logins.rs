@@ -23,6 +23,8 @@ const WAITING_FOR_HASHES: usize = 1024;
 /// The most hashes that are computed at a time, and the share of the processors that they get.
 const MAX_HASHES: usize = 4;
 const PROCESSORS_PER_HASH: usize = 2;
+/// How long an upgrade of a hash waits for changes by operators.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// Threads that wait for backends at a time, and logins that wait for one of them.
 const ASKING_THREADS: usize = 32;
 const WAITING_TO_ASK: usize = 1024;
@@ -175,7 +177,10 @@ impl Broker {
                 return;
             };
             drop(memory);
-            let _changing = broker.admin_changes.lock();
+            // Other logins wait for this thread: if an operator changes much just now, a later login does it.
+            let Some(_changing) = broker.admin_changes.try_lock_for(PATIENCE) else {
+                return;
+            };
             if let Some(change) = broker.users.upgrade_password(given, hash) {
                 let mut fx = broker.effects(None);
                 broker.store_change(change, &mut fx);

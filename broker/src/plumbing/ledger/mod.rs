@@ -34,6 +34,8 @@ pub struct Ledger {
     connections: AtomicU64,
     deliveries: CachePadded<AtomicU64>,
     requests: CachePadded<AtomicU64>,
+    /// What is used for logins.
+    logins: AtomicU64,
     /// What was read for stream consumers and not delivered yet.
     read_ahead: Budget,
     /// The number of updates at idle requests, one a second.
@@ -51,7 +53,7 @@ pub struct HeldForHash {
 
 impl Drop for HeldForHash {
     fn drop(&mut self) {
-        self.ledger.change(Pool::Requests, self.bytes, 0);
+        self.ledger.logins.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -74,6 +76,7 @@ impl Ledger {
             connections: AtomicU64::new(0),
             deliveries: CachePadded::default(),
             requests: CachePadded::default(),
+            logins: AtomicU64::new(0),
             read_ahead: Budget::new(READ_AHEAD),
             updates: AtomicU64::new(0),
             idle: AtomicU64::new(0),
@@ -142,14 +145,16 @@ impl Ledger {
         self.waiting_mark.load(Ordering::Relaxed)
     }
 
-    /// Returns the bytes that all peers together hold, as last reported.
+    /// Returns the bytes that all peers together hold, as last reported, logins included.
     pub fn total(&self) -> u64 {
-        Pool::ALL.iter().map(|pool| self.held(*pool)).sum()
+        let pools: u64 = Pool::ALL.iter().map(|pool| self.held(*pool)).sum();
+        pools + self.logins.load(Ordering::Relaxed)
     }
 
-    /// Counts memory that is used for a login, until the result is dropped.
+    /// Counts memory that is used for a login, until the result is dropped. It is in no pool: who has not logged in yet
+    /// must not take room from those who have.
     pub fn hold_for_hash(self: &Arc<Self>, bytes: u64) -> HeldForHash {
-        self.change(Pool::Requests, 0, bytes);
+        self.logins.fetch_add(bytes, Ordering::Relaxed);
         HeldForHash {
             ledger: self.clone(),
             bytes,

@@ -128,3 +128,17 @@ fn consumers_that_hold_all_that_they_may_do_not_keep_others_from_publishing() {
     assert_eq!(ledger.requests_limit(), before);
     assert!(ledger.deliveries_limit() < before);
 }
+
+#[test]
+fn memory_for_logins_is_counted_and_takes_no_room_from_those_who_have_logged_in() {
+    let ledger = Arc::new(Ledger::default());
+    let (requests, deliveries) = (ledger.requests_limit(), ledger.deliveries_limit());
+    let held = ledger.hold_for_hash(1 << 30);
+    assert_eq!(ledger.total(), 1 << 30);
+    assert_eq!(
+        (ledger.requests_limit(), ledger.deliveries_limit()),
+        (requests, deliveries)
+    );
+    drop(held);
+    assert_eq!(ledger.total(), 0);
+}
