@@ -19,6 +19,7 @@ mod fuzz;
 mod handshake;
 mod lifetimes;
 mod limits;
+mod logging_in;
 mod names;
 mod races;
 mod requests;
