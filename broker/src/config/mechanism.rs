@@ -9,11 +9,18 @@ pub enum Mechanism {
     AmqPlain,
     /// No credentials: the client is logged in as a user that the operator has chosen (RFC 4505).
     Anonymous,
+    /// No credentials: the client's certificate says who it is (RFC 4422, appendix A). Only with TLS.
+    External,
 }
 
 impl Mechanism {
     /// All mechanisms.
-    pub const ALL: [Mechanism; 3] = [Mechanism::Plain, Mechanism::AmqPlain, Mechanism::Anonymous];
+    pub const ALL: [Mechanism; 4] = [
+        Mechanism::Plain,
+        Mechanism::AmqPlain,
+        Mechanism::Anonymous,
+        Mechanism::External,
+    ];
 
     /// Returns its name in `connection.start`.
     pub fn name(self) -> &'static str {
@@ -21,6 +28,7 @@ impl Mechanism {
             Mechanism::Plain => "PLAIN",
             Mechanism::AmqPlain => "AMQPLAIN",
             Mechanism::Anonymous => "ANONYMOUS",
+            Mechanism::External => "EXTERNAL",
         }
     }
 }

@@ -238,8 +238,8 @@ declare_settings! {
     /// Users that may log in only from a loopback address.
     Vec<String> = vec![DEFAULT_USER.to_owned()];
 
-    /// Login mechanisms to offer: PLAIN, AMQPLAIN, ANONYMOUS, separated by commas [default:
-    /// PLAIN,AMQPLAIN]
+    /// Login mechanisms to offer: PLAIN, AMQPLAIN, EXTERNAL (by certificate), ANONYMOUS, separated by
+    /// commas [default: PLAIN,AMQPLAIN]
     #[arg(long, value_name = "MECHANISMS", help_heading = "Limits and users")]
     auth_mechanisms: AuthMechanisms,
     /// The login mechanisms that clients are offered.

@@ -200,13 +200,14 @@ impl AuthMechanisms {
         let one = |name: &str| {
             let mut all = Mechanism::ALL.into_iter();
             all.find(|one| one.name() == name.trim()).ok_or_else(|| {
-                format!("'{name}' is not a mechanism: use PLAIN, AMQPLAIN or ANONYMOUS, separated by commas")
+                format!("'{name}' is not a mechanism: use PLAIN, AMQPLAIN, EXTERNAL or ANONYMOUS, separated by commas")
             })
         };
         let all = names.into_iter().map(one).collect::<Result<Vec<_>, _>>()?;
         if all.is_empty() {
             return Err(
-                "nobody could log in: use at least one of PLAIN, AMQPLAIN, ANONYMOUS".to_owned(),
+                "nobody could log in: use at least one of PLAIN, AMQPLAIN, EXTERNAL, ANONYMOUS"
+                    .to_owned(),
             );
         }
         Ok(AuthMechanisms(all))

@@ -289,6 +289,7 @@ fn vhost_row(vhost: &Vhost, columns: &[VhostColumn]) -> Row {
 
 fn connection_row(connection: &Connection, columns: &[ConnectionColumn]) -> Row {
     use ConnectionColumn as C;
+    let encryption = &connection.encryption;
     let cell = |column: &C| match column {
         C::Pid => connection_pid(connection.id).into(),
         C::Name => connection.name.as_str().into(),
@@ -314,14 +315,14 @@ fn connection_row(connection: &Connection, columns: &[ConnectionColumn]) -> Row 
         C::RecvCnt => connection.recv_cnt.into(),
         C::SendCnt => connection.send_cnt.into(),
         C::SendPend => connection.send_pend.into(),
-        C::Ssl => connection.encryption.ssl.into(),
-        C::SslCipher
-        | C::SslHash
-        | C::SslKeyExchange
-        | C::SslProtocol
-        | C::PeerCertIssuer
-        | C::PeerCertSubject
-        | C::PeerCertValidity => Value::Absent,
+        C::Ssl => encryption.ssl.into(),
+        C::SslCipher => encryption.ssl_cipher.into(),
+        C::SslHash => encryption.ssl_hash.into(),
+        C::SslKeyExchange => encryption.ssl_key_exchange.into(),
+        C::SslProtocol => encryption.ssl_protocol.into(),
+        C::PeerCertIssuer => encryption.peer_cert_issuer.as_deref().into(),
+        C::PeerCertSubject => encryption.peer_cert_subject.as_deref().into(),
+        C::PeerCertValidity => encryption.peer_cert_validity.as_deref().into(),
     };
     columns.iter().map(cell).collect()
 }

@@ -6,7 +6,7 @@ use super::listen::SocketOptions;
 use super::proxy::{self, ProxyError};
 use super::read_ahead::ReadAhead;
 use super::stream::{ByteStream, Stream, TLS_OUTPUT_MAX};
-use super::tls::Encryption;
+use super::tls::{Encryption, handshake_failure};
 use crate::config::{ListenerSpec, Trusted};
 use crate::plumbing::log::LineLimit;
 use socket2::{SockRef, TcpKeepalive};
@@ -188,7 +188,7 @@ enum Refused {
     Untrusted,
     #[error(transparent)]
     Proxy(#[from] ProxyError),
-    #[error("the TLS handshake failed: {0}")]
+    #[error("the TLS handshake failed: {}", handshake_failure(.0))]
     Tls(io::Error),
     #[error("there is no certificate any more")]
     NoCertificate,
@@ -339,7 +339,7 @@ async fn begin<S: ByteStream + 'static>(
     let mut stream = accepted.map_err(Refused::Tls)?;
     let session = stream.get_mut().1;
     session.set_buffer_limit(Some(TLS_OUTPUT_MAX));
-    ends.encryption = Some(Arc::new(Encryption::of(session)));
+    ends.encryption = Some(Arc::new(Encryption::of(session, tls.login_from())));
     Ok((Stream::Other(Box::new(stream)), ends))
 }
 

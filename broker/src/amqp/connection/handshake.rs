@@ -81,7 +81,11 @@ impl Connection {
             version_major: 0,
             version_minor: 9,
             server_properties: server_properties(&self.broker.global_parameters.cluster_name()),
-            mechanisms: LongString::from(self.broker.mechanisms().names()),
+            mechanisms: LongString::from(
+                self.broker
+                    .mechanisms()
+                    .names(self.info.ends.encryption.is_some()),
+            ),
             locales: LongString::from("en_US"),
         }));
         self.phase = Phase::Starting;
@@ -137,6 +141,10 @@ impl Connection {
         let mechanism = start_ok.mechanism.as_str();
         // Before the login: if it is refused, the log says what the client calls itself.
         self.info.set_client_properties(start_ok.client_properties);
+        if self.is_external(mechanism) {
+            let (user, result) = self.log_in_by_certificate();
+            return self.logged_in(&user, mechanism.to_owned(), result);
+        }
         let attempt = self.attempt(mechanism, start_ok.response.as_bytes())?;
         let (user, mechanism) = (attempt.user.clone(), mechanism.to_owned());
         match self.broker.log_in(attempt) {
@@ -201,6 +209,8 @@ impl Connection {
                 let given = mechanisms.anonymous().ok_or_else(not_offered)?;
                 (given.user.to_owned(), Secret::from(given.password))
             }
+            // There are no credentials: see `external.rs`.
+            Mechanism::External => return Err(not_offered()),
         };
         Ok(Attempt {
             protocol: LoginProtocol::Amqp091,

@@ -21,6 +21,7 @@ mod counting;
 mod deferred;
 mod dispatch;
 mod exchange_class;
+mod external;
 mod fast_path;
 mod firehose;
 mod flush;

@@ -29,9 +29,12 @@ impl Mechanisms {
         }
     }
 
-    /// Returns the names of the offered mechanisms, separated by spaces.
-    pub fn names(&self) -> String {
-        let names: Vec<&str> = self.offered.iter().map(|one| one.name()).collect();
+    /// Returns the names of the mechanisms that are offered on a connection, separated by spaces: EXTERNAL is where there can
+    /// be a certificate.
+    pub fn names(&self, is_encrypted: bool) -> String {
+        let offered = self.offered.iter();
+        let offered = offered.filter(|one| is_encrypted || **one != Mechanism::External);
+        let names: Vec<&str> = offered.map(|one| one.name()).collect();
         names.join(" ")
     }
 
@@ -56,8 +59,8 @@ mod tests {
     #[test]
     fn anonymous_is_offered_where_it_is_asked_for_and_stands_for_a_user() {
         let user = || Some(("guest".to_owned(), Secret::from("guest")));
-        let names = |configured: &[Mechanism], user| Mechanisms::new(configured, user).names();
-        assert_eq!(Mechanisms::default().names(), "PLAIN AMQPLAIN");
+        let names = |configured: &[Mechanism], user| Mechanisms::new(configured, user).names(false);
+        assert_eq!(Mechanisms::default().names(true), "PLAIN AMQPLAIN");
         let two = [Mechanism::AmqPlain, Mechanism::Plain];
         assert_eq!(names(&two, user()), "PLAIN AMQPLAIN");
         assert!(Mechanisms::new(&two, user()).anonymous().is_none());
@@ -66,6 +69,7 @@ mod tests {
         assert_eq!(names(&all, None), "PLAIN AMQPLAIN");
         assert_eq!(names(&[Mechanism::Anonymous], user()), "ANONYMOUS");
         let given = Mechanisms::new(&all, user());
+        assert_eq!(given.names(true), "PLAIN AMQPLAIN ANONYMOUS EXTERNAL");
         assert_eq!(given.anonymous().unwrap().user, "guest");
         assert_eq!(given.offered("ANONYMOUS"), Some(Mechanism::Anonymous));
         assert_eq!(given.offered("anonymous"), None);

@@ -132,4 +132,7 @@ pub enum LoginRefused {
     /// The password is right, but the user may not log in from that address.
     #[error("user '{0}' can only connect via localhost")]
     LoopbackOnly(String),
+    /// The client's certificate names nobody.
+    #[error("{0}")]
+    Certificate(&'static str),
 }

@@ -80,18 +80,37 @@ pub struct Connection {
     pub process: ErlangProcess,
 }
 
-/// How a connection is encrypted: it is not.
-#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
-#[allow(missing_docs, reason = "RabbitMQ's keys, without values")]
+/// How a connection is encrypted. Without TLS, or a certificate of the client, there are no values.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+#[allow(missing_docs, reason = "RabbitMQ's keys")]
 pub struct Encryption {
     pub ssl: bool,
     pub ssl_cipher: Option<&'static str>,
     pub ssl_hash: Option<&'static str>,
     pub ssl_key_exchange: Option<&'static str>,
     pub ssl_protocol: Option<&'static str>,
-    pub peer_cert_issuer: Option<&'static str>,
-    pub peer_cert_subject: Option<&'static str>,
-    pub peer_cert_validity: Option<&'static str>,
+    pub peer_cert_issuer: Option<String>,
+    pub peer_cert_subject: Option<String>,
+    pub peer_cert_validity: Option<String>,
+}
+
+impl Encryption {
+    fn of(info: &ConnectionInfo) -> Self {
+        let Some(agreed) = info.ends.encryption.as_deref() else {
+            return Encryption::default();
+        };
+        let peer = agreed.peer.as_deref();
+        Encryption {
+            ssl: true,
+            ssl_cipher: Some(agreed.cipher),
+            ssl_hash: Some(agreed.hash),
+            ssl_key_exchange: Some(agreed.key_exchange),
+            ssl_protocol: Some(agreed.protocol),
+            peer_cert_issuer: peer.map(|peer| peer.issuer.clone()),
+            peer_cert_subject: peer.map(|peer| peer.subject.clone()),
+            peer_cert_validity: peer.map(|peer| peer.validity.clone()),
+        }
+    }
 }
 
 impl Connection {
@@ -149,23 +168,29 @@ impl Connection {
             send_oct: traffic.sent,
             send_cnt: traffic.writes,
             send_pend: info.holdings.of(Held::Output),
-            encryption: Encryption::default(),
+            encryption: Encryption::of(info),
             process: ErlangProcess::default(),
         }
     }
 
     /// Writes missing values as empty text, as RabbitMQ does in the answer about a single connection.
     pub fn as_single(mut self) -> Self {
-        self.encryption = Encryption {
-            ssl: false,
-            ssl_cipher: Some(""),
-            ssl_hash: Some(""),
-            ssl_key_exchange: Some(""),
-            ssl_protocol: Some(""),
-            peer_cert_issuer: Some(""),
-            peer_cert_subject: Some(""),
-            peer_cert_validity: Some(""),
-        };
+        let encryption = &mut self.encryption;
+        for text in [
+            &mut encryption.ssl_cipher,
+            &mut encryption.ssl_hash,
+            &mut encryption.ssl_key_exchange,
+            &mut encryption.ssl_protocol,
+        ] {
+            text.get_or_insert_default();
+        }
+        for text in [
+            &mut encryption.peer_cert_issuer,
+            &mut encryption.peer_cert_subject,
+            &mut encryption.peer_cert_validity,
+        ] {
+            text.get_or_insert_default();
+        }
         self
     }
 }

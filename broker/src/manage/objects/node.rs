@@ -196,6 +196,7 @@ fn auth_mechanisms(context: &AdminContext) -> Vec<Choice> {
             Mechanism::Plain => "A name and a password",
             Mechanism::AmqPlain => "A name and a password in a field table",
             Mechanism::Anonymous => "No password",
+            Mechanism::External => "The client's certificate",
         },
         enabled: offered.offered(mechanism.name()).is_some(),
     })

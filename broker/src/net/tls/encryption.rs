@@ -6,13 +6,11 @@ use crate::config::{CertLogin, SanType};
 use crate::text::names::NAME_MAX;
 use crate::text::shorten::shortened;
 use rustls::{CipherSuite, ProtocolVersion, ServerConnection};
+use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
-/// The bytes of a name in a certificate that are kept at most: more than a user's name can have, so that what is cut never
-/// names one.
+/// The bytes of a name in a certificate that are kept to be shown.
 const TEXT_MAX: usize = 1024;
-/// How many alternative names of a certificate are kept.
-const ALTERNATIVE_NAMES_MAX: usize = 64;
 
 /// How a connection is encrypted, in RabbitMQ's words (`rabbit_ssl`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,13 +36,13 @@ pub struct PeerCertificate {
     pub issuer: String,
     /// `2026-01-01T00:00:00Z - 2027-01-01T00:00:00Z`.
     pub validity: String,
-    common_name: Option<String>,
-    alternative_names: Vec<(SanType, String)>,
+    /// The name of the user whose it is, or why there is none.
+    login: Result<String, &'static str>,
 }
 
 impl Encryption {
-    /// Returns the facts of a handshake that is over.
-    pub fn of(session: &ServerConnection) -> Self {
+    /// Returns the facts of a handshake that is over. `login` says what of the client's certificate is the user's name.
+    pub fn of(session: &ServerConnection, login: LoginFrom) -> Self {
         let suite = session.negotiated_cipher_suite().map(|suite| suite.suite());
         let (key_exchange, cipher) = suite.map_or(("", ""), words);
         let certificates = session.peer_certificates();
@@ -58,7 +56,7 @@ impl Encryption {
             cipher,
             hash: "aead",
             peer: peer
-                .and_then(|der| PeerCertificate::read(der))
+                .and_then(|der| PeerCertificate::read(der, login))
                 .map(Box::new),
         }
     }
@@ -86,19 +84,14 @@ fn words(suite: CipherSuite) -> (&'static str, &'static str) {
 
 impl PeerCertificate {
     /// Reads a certificate. `None` if it cannot be parsed, so that nobody logs in with it.
-    pub fn read(der: &[u8]) -> Option<Self> {
+    pub fn read(der: &[u8], login: LoginFrom) -> Option<Self> {
         let certificate = names::parsed(der)?;
         let kept = |text: String| shortened(&text, TEXT_MAX).into_owned();
-        let mut alternative_names = names::alternative_names(&certificate, |name| {
-            alternative(name).map(|(of, text)| (of, kept(text)))
-        });
-        alternative_names.truncate(ALTERNATIVE_NAMES_MAX);
         Some(PeerCertificate {
             subject: kept(names::distinguished(certificate.subject())),
             issuer: kept(names::distinguished(certificate.issuer())),
             validity: names::validity(&certificate),
-            common_name: names::common_name(certificate.subject()).map(kept),
-            alternative_names,
+            login: login_name(&certificate, login),
         })
     }
 
@@ -106,25 +99,31 @@ impl PeerCertificate {
     ///
     /// # Errors
     /// Why there is none, for the log.
-    pub fn login_name(&self, from: LoginFrom) -> Result<&str, &'static str> {
-        let name = match from.part {
-            CertLogin::DistinguishedName => Some(&self.subject),
-            CertLogin::CommonName => self.common_name.as_ref(),
-            CertLogin::SubjectAlternativeName => {
-                let all = self.alternative_names.iter();
-                let mut wanted = all.filter(|(of, _)| *of == from.san_type);
-                let found = wanted.nth(usize::try_from(from.san_index).unwrap_or(usize::MAX));
-                found.map(|(_, name)| name)
-            }
-        };
-        match name {
-            None => Err("no name found"),
-            Some(name) if name.is_empty() => Err("the name in the certificate is empty"),
-            Some(name) if name.len() > NAME_MAX => {
-                Err("the name in the certificate has more than 255 bytes")
-            }
-            Some(name) => Ok(name),
+    pub fn login_name(&self) -> Result<&str, &'static str> {
+        self.login.as_deref().map_err(|reason| *reason)
+    }
+}
+
+fn login_name(certificate: &X509Certificate<'_>, from: LoginFrom) -> Result<String, &'static str> {
+    let name = match from.part {
+        CertLogin::DistinguishedName => Some(names::distinguished(certificate.subject())),
+        CertLogin::CommonName => names::common_name(certificate.subject()),
+        CertLogin::SubjectAlternativeName => {
+            let wanted = |name: &GeneralName<'_>| {
+                let (of, text) = alternative(name)?;
+                (of == from.san_type).then_some(text)
+            };
+            let mut names = names::alternative_names(certificate, wanted).into_iter();
+            names.nth(usize::try_from(from.san_index).unwrap_or(usize::MAX))
         }
+    };
+    match name {
+        None => Err("no name found in the client's certificate: see ssl_cert_login_from"),
+        Some(name) if name.is_empty() => Err("the name in the client's certificate is empty"),
+        Some(name) if name.len() > NAME_MAX => {
+            Err("the name in the client's certificate has more than 255 bytes")
+        }
+        Some(name) => Ok(name),
     }
 }
 

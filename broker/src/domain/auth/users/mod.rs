@@ -1,6 +1,7 @@
 //! The users and permissions in force.
 
 mod authenticate;
+mod certified;
 mod proof;
 mod rights;
 mod topics;

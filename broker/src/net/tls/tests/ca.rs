@@ -200,7 +200,7 @@ impl Client {
             return Err(io::Error::new(io::ErrorKind::InvalidData, failed));
         }
         let shown = client.peer_certificates().unwrap()[0].clone().into_owned();
-        Ok((Encryption::of(&server), shown))
+        Ok((Encryption::of(&server, tls.login_from()), shown))
     }
 }
 

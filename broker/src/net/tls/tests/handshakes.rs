@@ -152,52 +152,65 @@ fn users_are_named_by_the_part_of_the_certificate_that_the_settings_say() {
         rcgen::SanType::URI("urn:app".try_into().unwrap()),
         rcgen::SanType::OtherName((vec![1, 3, 6, 1, 4, 1, 311, 20, 2, 3], "app@corp".into())),
     ];
-    let tls = Tls::open(verifying(&ca)).unwrap();
-    let peer = outcome(&ca, &tls, Some(&ca.sign(&app))).unwrap().peer;
-    let peer = peer.unwrap();
+    let signed = ca.sign(&app);
     let name = |part, san_type, san_index| {
-        peer.login_name(LoginFrom {
-            part,
-            san_type,
-            san_index,
-        })
+        let tls = Tls::open(TlsSettings {
+            login: LoginFrom {
+                part,
+                san_type,
+                san_index,
+            },
+            ..verifying(&ca)
+        });
+        let known = outcome(&ca, &tls.unwrap(), Some(&signed)).unwrap();
+        known.peer.unwrap().login_name().map(str::to_owned)
     };
+    let ok = |name: &str| Ok(name.to_owned());
     let san = |of, index| name(CertLogin::SubjectAlternativeName, of, index);
     assert_eq!(
         name(CertLogin::DistinguishedName, SanType::Dns, 0),
-        Ok("CN=app")
+        ok("CN=app")
     );
-    assert_eq!(name(CertLogin::CommonName, SanType::Dns, 0), Ok("app"));
-    assert_eq!(san(SanType::Dns, 0), Ok("one.example.com"));
-    assert_eq!(san(SanType::Dns, 1), Ok("two.example.com"));
-    assert_eq!(san(SanType::Dns, 2), Err("no name found"));
-    assert_eq!(san(SanType::Ip, 0), Ok("::1"));
-    assert_eq!(san(SanType::Email, 0), Ok("app@example.com"));
-    assert_eq!(san(SanType::Uri, 0), Ok("urn:app"));
-    assert_eq!(san(SanType::OtherName, 0), Ok("app@corp"));
+    assert_eq!(name(CertLogin::CommonName, SanType::Dns, 0), ok("app"));
+    assert_eq!(san(SanType::Dns, 0), ok("one.example.com"));
+    assert_eq!(san(SanType::Dns, 1), ok("two.example.com"));
+    assert_eq!(
+        san(SanType::Dns, 2),
+        Err("no name found in the client's certificate: see ssl_cert_login_from")
+    );
+    assert_eq!(san(SanType::Ip, 0), ok("::1"));
+    assert_eq!(san(SanType::Email, 0), ok("app@example.com"));
+    assert_eq!(san(SanType::Uri, 0), ok("urn:app"));
+    assert_eq!(san(SanType::OtherName, 0), ok("app@corp"));
 }
 
 #[test]
 fn long_names_name_nobody() {
     let ca = Ca::new();
-    let tls = Tls::open(verifying(&ca)).unwrap();
-    let from = LoginFrom {
-        part: CertLogin::CommonName,
-        ..TlsSettings::default().login
-    };
+    let tls = Tls::open(TlsSettings {
+        login: LoginFrom {
+            part: CertLogin::CommonName,
+            ..TlsSettings::default().login
+        },
+        ..verifying(&ca)
+    })
+    .unwrap();
     let named = |name: &str| {
         let peer = outcome(&ca, &tls, Some(&ca.sign(&params(name))))
             .unwrap()
             .peer
             .unwrap();
         assert!(peer.subject.len() < 1100);
-        peer.login_name(from).map(str::to_owned)
+        peer.login_name().map(str::to_owned)
     };
     assert_eq!(named(&"a".repeat(255)), Ok("a".repeat(255)));
-    let long = "the name in the certificate has more than 255 bytes";
+    let long = "the name in the client's certificate has more than 255 bytes";
     assert_eq!(named(&"a".repeat(256)), Err(long));
     assert_eq!(named(&"a".repeat(5000)), Err(long));
-    assert_eq!(named(""), Err("the name in the certificate is empty"));
+    assert_eq!(
+        named(""),
+        Err("the name in the client's certificate is empty")
+    );
 }
 
 #[test]

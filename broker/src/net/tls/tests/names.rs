@@ -1,10 +1,14 @@
 //! What certificates say, as RabbitMQ 3.10.8 shows it.
 
 use super::ca::{Ca, params};
-use crate::net::tls::PeerCertificate;
 use crate::net::tls::names::host_names;
+use crate::net::tls::{LoginFrom, PeerCertificate, TlsSettings};
 use proptest::prelude::*;
 use rcgen::{DistinguishedName, DnType, DnValue};
+
+fn login() -> LoginFrom {
+    TlsSettings::default().login
+}
 
 fn subject(parts: &[(DnType, DnValue)]) -> String {
     let mut params = params("x");
@@ -13,7 +17,9 @@ fn subject(parts: &[(DnType, DnValue)]) -> String {
         params.distinguished_name.push(of.clone(), value.clone());
     }
     let signed = Ca::new().sign(&params);
-    PeerCertificate::read(&signed.der()).unwrap().subject
+    PeerCertificate::read(&signed.der(), login())
+        .unwrap()
+        .subject
 }
 
 /// Recorded: `openssl req -utf8 -subj '/C=DE/ST=Some, State/O=Acme \+ Co/OU=Bücher/CN=app/emailAddress=app@example.com'`.
@@ -63,7 +69,7 @@ fn validity_is_written_as_rabbitmq_writes_it() {
     params.not_before = rcgen::date_time_ymd(2026, 1, 2);
     params.not_after = rcgen::date_time_ymd(2051, 12, 31);
     let signed = Ca::new().sign(&params);
-    let read = PeerCertificate::read(&signed.der()).unwrap();
+    let read = PeerCertificate::read(&signed.der(), login()).unwrap();
     assert_eq!(read.validity, "2026-01-02T00:00:00Z - 2051-12-31T00:00:00Z");
 }
 
@@ -81,7 +87,7 @@ fn certificate() -> Vec<u8> {
 proptest! {
     #[test]
     fn any_bytes_are_read_without_harm(bytes: Vec<u8>) {
-        PeerCertificate::read(&bytes);
+        PeerCertificate::read(&bytes, login());
         host_names(&bytes);
     }
 
@@ -95,7 +101,7 @@ proptest! {
             bytes[at] = byte;
         }
         host_names(&bytes);
-        if let Some(read) = PeerCertificate::read(&bytes) {
+        if let Some(read) = PeerCertificate::read(&bytes, login()) {
             for text in [&read.subject, &read.issuer, &read.validity] {
                 prop_assert!(text.len() <= 1028, "{text}");
                 prop_assert!(text.bytes().all(|byte| (32..127).contains(&byte)), "{text:?}");
