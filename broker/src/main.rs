@@ -1,7 +1,8 @@
 //! `leveret`: the broker. Called by the name of leveretctl, or of one of RabbitMQ's tools, it is leveretctl.
 
-use leveret::config::{Command, Config, ConfigError};
+use leveret::config::{Command, Config, ConfigError, TlsCommand};
 use leveret::ctl;
+use leveret::net::tls::{self, SelfSigned};
 use leveret::node::{logging, offline, private, start};
 use leveret::text::escape::{Form, escaped};
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     if let Some(command) = command {
         return match command {
             Command::Backup { directory } => backup(directory, &config),
+            Command::Tls { command } => make_certificates(command),
             command => run_offline(&command, &config),
         };
     }
@@ -72,6 +74,37 @@ fn backup(directory: String, config: &Config) -> ExitCode {
         directory.into(),
     ];
     ctl::run_process(words.into_iter())
+}
+
+/// Makes certificates to try TLS with.
+fn make_certificates(command: TlsCommand) -> ExitCode {
+    let TlsCommand::Selfsigned {
+        directory,
+        host,
+        days,
+    } = command;
+    let hosts = match host.is_empty() {
+        true => tls::own_hosts(),
+        false => host,
+    };
+    let wanted = SelfSigned {
+        directory,
+        hosts,
+        days,
+    };
+    match wanted.write() {
+        Ok(report) => {
+            print!("{}", escaped(&report, Form::Lines));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!(
+                "leveret: error: {}",
+                escaped(&error.to_string(), Form::Line)
+            );
+            ExitCode::from(COMMAND_FAILED)
+        }
+    }
 }
 
 /// Runs a command on the store of a broker that is not running.

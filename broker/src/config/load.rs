@@ -1,7 +1,7 @@
 //! Merges the three layers of settings into one configuration.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
@@ -56,6 +56,33 @@ pub enum Command {
     Backup {
         /// Where to copy: a directory that is empty or does not exist
         directory: String,
+    },
+    /// Make certificates to try TLS with
+    Tls {
+        /// What to make.
+        #[command(subcommand)]
+        command: TlsCommand,
+    },
+}
+
+/// What `leveret tls` does.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
+pub enum TlsCommand {
+    /// Write certificates of an authority of your own: one for the broker, one for a client
+    ///
+    /// The files are ca.pem, server.pem, server.key, client.pem and client.key; only their owner may read them, and none
+    /// is overwritten. They are for trying TLS: nobody but you trusts the authority, and its key is not kept.
+    Selfsigned {
+        /// Where to write the files
+        #[arg(long, value_name = "DIR", default_value = "tls")]
+        directory: PathBuf,
+        /// A name or IP address of the broker; can be given several times [default: localhost, 127.0.0.1, ::1 and the
+        /// machine's name]
+        #[arg(long, value_name = "HOST")]
+        host: Vec<String>,
+        /// Days until the certificates expire
+        #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
     },
 }
 

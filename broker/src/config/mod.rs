@@ -41,7 +41,7 @@ pub use data_dir::{DataDir, Environment, locate as locate_data_dir};
 pub use error::ConfigError;
 pub use limits::Limits;
 pub use listener::{ListenerSpec, ListenerSpecs, Place, TlsPort, Trusted};
-pub use load::Command;
+pub use load::{Command, TlsCommand};
 pub use log::{LogFilter, LogFormat, RotationAge};
 pub use mechanism::Mechanism;
 pub use rabbitmq::TakenVariable;

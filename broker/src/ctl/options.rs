@@ -185,7 +185,7 @@ static OPTIONS: &[OptionSpec] = &[
         "format",
         None,
         ValueKind::Text,
-        &["export_definitions", "import_definitions"],
+        &["export_definitions", "import_definitions", "cipher_suites"],
     ),
     option(
         "compatible-hashes",
@@ -201,6 +201,7 @@ static OPTIONS: &[OptionSpec] = &[
     ),
     option("idempotent", None, ValueKind::NoValue, &["stop"]),
     option("all", Some('a'), ValueKind::NoValue, &["log_location"]),
+    option("all", None, ValueKind::NoValue, &["cipher_suites"]),
     option("number", Some('N'), ValueKind::Number, &["log_tail"]),
     option(
         "duration",

@@ -40,10 +40,11 @@ impl Request {
             | Request::Status | Request::Top { .. } | Request::Ping | Request::IsRunning | Request::SyncQueue { .. } | Request::Alarms
             | Request::AuthenticateUser { .. }
             | Request::LogLocation { .. } | Request::LogTail { .. } | Request::LogTailStream { .. }
+            | Request::ListCertificates | Request::ListCipherSuites | Request::ListTlsVersions
             | Request::ExportDefinitions { .. } => (Nothing, Administrator),
 
             Request::SetVmMemoryHighWatermark { .. } | Request::SetDiskFreeLimit { .. }
-            | Request::SetLogLevel { .. } | Request::RotateLogs
+            | Request::SetLogLevel { .. } | Request::RotateLogs | Request::ReloadTls
             | Request::ResetLoginAttempts
             | Request::CloseConnection { .. } | Request::CloseAllConnections { .. }
             | Request::CloseAllUserConnections { .. }
@@ -87,6 +88,7 @@ impl Request {
             | Request::StartApp
             | Request::SetLogLevel { .. }
             | Request::RotateLogs
+            | Request::ReloadTls
             | Request::LogLocation { .. }
             | Request::LogTail { .. }
             | Request::LogTailStream { .. } => Ok(()),

@@ -31,6 +31,7 @@ mod service;
 pub mod statistics;
 pub mod status;
 pub(crate) mod table;
+mod tls;
 pub mod top;
 pub mod value;
 mod vhosts;

@@ -78,6 +78,10 @@ impl Operations {
             Ok(result) => return result,
             Err(request) => request,
         };
+        let request = match self.tls_operation(request) {
+            Ok(result) => return result,
+            Err(request) => request,
+        };
         let request = match self.policy_operation(request) {
             Ok(result) => return result,
             Err(request) => request,

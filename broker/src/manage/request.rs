@@ -234,6 +234,14 @@ pub enum Request {
     SetLogLevel { level: String },
     /// Ok once the log file is rotated or reopened, or [`ErrorKind::Refused`] if there is none.
     RotateLogs,
+    /// Ok once the certificates have been read again, or [`ErrorKind::Refused`]: the old ones stay in force.
+    ReloadTls,
+    /// JSON as [`Response::Text`]: the listeners with TLS and their certificates.
+    ListCertificates,
+    /// JSON as [`Response::Text`]: the cipher suites.
+    ListCipherSuites,
+    /// JSON as [`Response::Text`]: the versions of TLS.
+    ListTlsVersions,
     /// [`Response::Chunk`]s of whole lines, each a place where the log goes, then Ok.
     LogLocation { all: bool },
     /// [`Response::Chunk`]s of whole lines of the log, the last ones, then Ok.

@@ -14,7 +14,7 @@ use crate::text::names::NODE_NAME;
 
 use super::super::action::{Answer, Reply, status};
 use super::super::options::CommandLine;
-use super::super::request::{Invalid, bad_argument, usage};
+use super::super::request::{Invalid, bad_argument};
 use super::super::{alarms, exit};
 
 /// How long all connections of `check_port_connectivity` may take, unless `--timeout` says otherwise.
@@ -78,35 +78,6 @@ pub(in crate::ctl) fn check_virtual_hosts(reply: &Reply, line: &CommandLine) -> 
         let text = format!("Node {NODE_NAME} reported all vhosts as running");
         let answer = Answer::message(text).with_json(json!({ "result": "ok" }));
         answer.unless_silent(line)
-    })
-}
-
-/// Checks the unit of time that certificates must be valid for.
-pub(in crate::ctl) fn expiration_request(line: &CommandLine) -> Result<Request, Invalid> {
-    match line.text("unit") {
-        None | Some("days" | "weeks" | "months" | "years") => status(line),
-        Some(unit) => Err(usage(format!(
-            "\"unit '{unit}' is not supported. Please use one of: days, weeks, months, years\""
-        ))),
-    }
-}
-
-pub(in crate::ctl) fn expiration_banner(_: &CommandLine) -> String {
-    format!("Checking certificate expiration on node {NODE_NAME} ...")
-}
-
-/// There are no listeners with certificates.
-pub(in crate::ctl) fn check_certificate_expiration(reply: &Reply, line: &CommandLine) -> Answer {
-    let within = line.number("within").unwrap_or(4);
-    let unit = line.text("unit").unwrap_or("weeks");
-    let unit = if within == 1 {
-        unit.trim_end_matches('s')
-    } else {
-        unit
-    };
-    reply.of_status(|_| {
-        let text = format!("No certificates are expiring within {within} {unit}.");
-        Answer::message(text).with_json(json!({ "result": "ok" }))
     })
 }
 

@@ -5,7 +5,7 @@
 //! its theme only. Only a new theme is listed here.
 //!
 //! The verbs that show a response in their own way (`cluster`, `facts`, `health`, `plugins`,
-//! `replication`) are functions that their declarations in `../verbs/` name.
+//! `replication`, `tls`) are functions that their declarations in `../verbs/` name.
 
 pub(super) mod cluster;
 mod connections;
@@ -23,6 +23,7 @@ mod queues;
 pub(super) mod replication;
 mod resources;
 mod service;
+pub(super) mod tls;
 mod users;
 mod vhosts;
 
@@ -36,7 +37,7 @@ use super::request::{Invalid, usage};
 type Theme = fn(&str, &CommandLine) -> Result<Option<Request>, Invalid>;
 
 /// Every theme. A verb belongs to one of them, so their order does not matter.
-const THEMES: [Theme; 13] = [
+const THEMES: [Theme; 14] = [
     listings::request,
     users::request,
     limits::request,
@@ -50,6 +51,7 @@ const THEMES: [Theme; 13] = [
     connections::request,
     definitions::request,
     logs::request,
+    tls::request,
 ];
 
 /// Returns the request of a command line whose options and number of arguments have been checked.
@@ -84,7 +86,8 @@ pub(super) fn banner(
         .or_else(|| queues::banner(verb, request))
         .or_else(|| connections::banner(request))
         .or_else(|| definitions::banner(line, request))
-        .or_else(|| logs::banner(request))?;
+        .or_else(|| logs::banner(request))
+        .or_else(|| tls::banner(request))?;
     // The only banner of two lines.
     let lines = match request {
         Request::ListQueues { .. } => 2,

@@ -153,24 +153,7 @@ fn ports_are_connected_to() {
 }
 
 #[test]
-fn checks_of_clusters_and_certificates_pass_on_one_node_without_tls() {
-    let shown = on(status(), "-q check_certificate_expiration");
-    let wanted = "No certificates are expiring within 4 weeks.\n";
-    assert_eq!(shown, outcome(0, wanted, ""));
-    let shown = on(
-        status(),
-        "-q check_certificate_expiration --unit months --within 1",
-    );
-    assert_eq!(shown.out, "No certificates are expiring within 1 month.\n");
-    let shown = alone(&["check_certificate_expiration", "--unit", "x"]);
-    assert_eq!(shown.status, 64);
-    assert!(
-        shown.err.contains(
-            "\"unit 'x' is not supported. Please use one of: days, weeks, months, years\""
-        ),
-        "{}",
-        shown.err
-    );
+fn checks_of_clusters_pass_on_one_node() {
     for check in [
         "check_if_node_is_quorum_critical",
         "check_if_node_is_mirror_sync_critical",

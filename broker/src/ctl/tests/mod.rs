@@ -8,6 +8,7 @@ pub(super) mod listings;
 mod logs;
 mod mistakes;
 mod policies;
+mod tls;
 mod tools;
 
 use std::ffi::OsString;

@@ -143,7 +143,6 @@ fn what_needs_erlang_or_another_node_says_so_in_one_line() {
         ("remote_shell", 69),
         ("join_cluster rabbit@elsewhere", 69),
         ("erlang_version", 0),
-        ("tls_versions", 0),
         ("force_boot", 0),
         ("maybe_stuck -q", 0),
         ("runtime_thread_stats --sample-interval 5", 0),

@@ -1,7 +1,7 @@
 //! Health checks.
 
 use super::super::action;
-use super::super::commands::health;
+use super::super::commands::{health, tls};
 use super::{CTL_AND_DIAGNOSTICS, DIAGNOSTICS, Group, NONE, Tool, exactly, verb};
 
 const CRITICAL: &[Tool] = &[Tool::Diagnostics, Tool::Queues];
@@ -21,7 +21,7 @@ pub(super) static GROUP: Group = Group {
         verb("check_certificate_expiration", NONE, "[--within <period>] [--unit <unit>]",
             "Health check that exits with a non-zero code if certificates of listeners expire soon")
             .tools(DIAGNOSTICS)
-            .asks(health::expiration_request, health::expiration_banner, health::check_certificate_expiration)
+            .asks(tls::expiration_request, tls::expiration_banner, tls::check_certificate_expiration)
             .details(&[("--within <period>", "period of time to check, four (weeks) by default"),
                 ("--unit <days | weeks | months | years>", "unit of the period, weeks by default")]),
         verb("check_if_node_is_mirror_sync_critical", NONE, "[--timeout <timeout>]",

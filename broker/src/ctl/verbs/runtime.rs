@@ -1,4 +1,4 @@
-//! Erlang's runtime, which is not here, and TLS.
+//! Erlang's runtime, which is not here.
 
 use super::{ANY, CTL_AND_DIAGNOSTICS, DIAGNOSTICS, Group, NONE, exactly, verb};
 
@@ -6,7 +6,6 @@ const NO_ERLANG: &str = "There is no Erlang here: leveretctl reaches the broker 
     directory, and needs no cookie";
 const NO_CODE: &str = "There is no Erlang here that could evaluate code: health checks are 'check_running' and 'check_local_alarms'";
 const NO_PROCESSES: &str = "There are no Erlang processes here, so none is stuck";
-const NO_TLS: &str = "This broker does not support TLS yet: a proxy in front of it can";
 const NO_ENCRYPTION: &str = "The configuration has no encrypted values: keep secrets in a file that only the \
     broker's user may read";
 
@@ -14,13 +13,6 @@ const NO_ENCRYPTION: &str = "The configuration has no encrypted values: keep sec
 pub(super) static GROUP: Group = Group {
     heading: "Runtime",
     verbs: &[
-        verb("certificates", NONE, "[--timeout <timeout>]", "Displays certificates: there are none")
-            .tools(DIAGNOSTICS).needless(NO_TLS),
-        verb("cipher_suites", NONE, "[--format <openssl | erlang | map>] [--all]",
-            "Lists cipher suites: there are none")
-            .tools(DIAGNOSTICS).needless(NO_TLS),
-        verb("tls_versions", NONE, "[--timeout <timeout>]", "Lists TLS versions: there are none")
-            .tools(DIAGNOSTICS).needless(NO_TLS),
         verb("command_line_arguments", NONE, "[--timeout <timeout>]",
             "Displays the arguments of the runtime: see environment")
             .tools(DIAGNOSTICS).needless("There is no Erlang here: 'leveretctl environment' shows the settings in force"),

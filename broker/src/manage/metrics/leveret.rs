@@ -3,6 +3,7 @@
 use super::description::{Metric, Sink, histogram, metrics};
 use super::totals::Totals;
 use crate::domain::broker::Broker;
+use crate::net::tls::{Role, Tls};
 use crate::plumbing::ledger::Kind as Held;
 use crate::plumbing::log::Log;
 use leveret_storage::{Latency, Stats};
@@ -76,6 +77,29 @@ pub(super) fn write_latency(sink: &mut dyn Sink, stats: &Stats) {
         ),
         stats.latency.sum.as_secs_f64(),
     );
+}
+
+/// Writes when certificates expire.
+pub(super) fn write_certificates(sink: &mut dyn Sink, tls: &Tls) {
+    let name = "leveret_tls_certificate_expires_at_seconds";
+    let help = "When each certificate expires, in seconds since the epoch";
+    let all = tls.validity();
+    let mut certificates = all
+        .iter()
+        .filter(|one| one.role != Role::RevocationList)
+        .peekable();
+    if certificates.peek().is_some() {
+        sink.begin(name, super::Kind::Gauge, help);
+    }
+    for one in certificates {
+        let role = match one.role {
+            Role::Authority => "authority",
+            _ => "certificate",
+        };
+        let file = one.file.to_string_lossy();
+        let labels = [("file", &*file), ("role", role), ("subject", &one.subject)];
+        sink.value(name, "", &labels, one.until as f64);
+    }
 }
 
 /// Writes what connections hold, by reason.

@@ -295,6 +295,8 @@ impl Scrape {
     fn add_whole(&mut self, context: &AdminContext, totals: &Arc<Totals>) {
         let broker = &context.broker;
         self.add(OWN_PREFIX, leveret::LOG, &[], context.log.clone());
+        let tls = context.tls.clone();
+        self.add_once(move |sink| leveret::write_certificates(sink, &tls));
         self.add_shared(PREFIX, node::TOTALS, totals);
         self.add(PREFIX, node::DYNAMIC, &[], node::Bounds::of(broker, totals));
         self.add("", node::PROCESS, &[], node::Bounds::of(broker, totals));

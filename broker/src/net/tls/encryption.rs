@@ -2,10 +2,11 @@
 
 use super::names;
 use super::settings::LoginFrom;
+use super::suites::{MAC, Suite};
 use crate::config::{CertLogin, SanType};
 use crate::text::names::NAME_MAX;
 use crate::text::shorten::shortened;
-use rustls::{CipherSuite, ProtocolVersion, ServerConnection};
+use rustls::{ProtocolVersion, ServerConnection};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
@@ -43,8 +44,8 @@ pub struct PeerCertificate {
 impl Encryption {
     /// Returns the facts of a handshake that is over. `login` says what of the client's certificate is the user's name.
     pub fn of(session: &ServerConnection, login: LoginFrom) -> Self {
-        let suite = session.negotiated_cipher_suite().map(|suite| suite.suite());
-        let (key_exchange, cipher) = suite.map_or(("", ""), words);
+        let suite = session.negotiated_cipher_suite();
+        let suite = suite.and_then(|suite| Suite::of(suite.suite()));
         let certificates = session.peer_certificates();
         let peer = certificates.and_then(|chain| chain.first());
         Encryption {
@@ -52,33 +53,13 @@ impl Encryption {
                 Some(ProtocolVersion::TLSv1_2) => "tlsv1.2",
                 _ => "tlsv1.3",
             },
-            key_exchange,
-            cipher,
-            hash: "aead",
+            key_exchange: suite.map_or("", |suite| suite.key_exchange),
+            cipher: suite.map_or("", |suite| suite.cipher),
+            hash: MAC,
             peer: peer
                 .and_then(|der| PeerCertificate::read(der, login))
                 .map(Box::new),
         }
-    }
-}
-
-/// Returns Erlang's words for the key exchange and the cipher.
-fn words(suite: CipherSuite) -> (&'static str, &'static str) {
-    match suite {
-        CipherSuite::TLS13_AES_256_GCM_SHA384 => ("any", "aes_256_gcm"),
-        CipherSuite::TLS13_AES_128_GCM_SHA256 => ("any", "aes_128_gcm"),
-        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => ("any", "chacha20_poly1305"),
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => ("ecdhe_ecdsa", "aes_256_gcm"),
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => ("ecdhe_ecdsa", "aes_128_gcm"),
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => {
-            ("ecdhe_ecdsa", "chacha20_poly1305")
-        }
-        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => ("ecdhe_rsa", "aes_256_gcm"),
-        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => ("ecdhe_rsa", "aes_128_gcm"),
-        CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => {
-            ("ecdhe_rsa", "chacha20_poly1305")
-        }
-        _ => ("", ""),
     }
 }
 

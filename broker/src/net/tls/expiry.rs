@@ -1,7 +1,9 @@
 //! How long certificates are valid, and what the log says before they are not any more.
 
 use super::names;
+use pem::{EncodeConfig, LineEnding, Pem};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
@@ -35,6 +37,8 @@ pub struct Validity {
     pub from: i64,
     /// When it ends, in seconds since the epoch.
     pub until: i64,
+    /// As it was in the file.
+    der: Arc<[u8]>,
 }
 
 /// What is to be said about a certificate.
@@ -57,6 +61,7 @@ impl Validity {
             subject: names::distinguished(certificate.subject()),
             from: validity.not_before.timestamp(),
             until: validity.not_after.timestamp(),
+            der: der.into(),
         })
     }
 
@@ -69,6 +74,7 @@ impl Validity {
             subject: names::distinguished(list.issuer()),
             from: list.last_update().timestamp(),
             until: list.next_update()?.timestamp(),
+            der: der.into(),
         })
     }
 
@@ -84,9 +90,26 @@ impl Validity {
         warned.then_some(Concern::ExpiresIn((self.until - now) / DAY))
     }
 
+    /// Returns when it begins and ends, as `2026-01-01T00:00:00Z`.
+    pub fn texts(&self) -> [String; 2] {
+        [self.from, self.until]
+            .map(|at| ASN1Time::from_timestamp(at).map_or_else(|_| at.to_string(), names::time))
+    }
+
     /// Returns when it ends, as `2026-01-01T00:00:00Z`.
     pub(super) fn until_text(&self) -> String {
-        ASN1Time::from_timestamp(self.until).map_or_else(|_| self.until.to_string(), names::time)
+        let [_, until] = self.texts();
+        until
+    }
+
+    /// Returns it as PEM.
+    pub fn pem(&self) -> String {
+        let tag = match self.role {
+            Role::RevocationList => "X509 CRL",
+            Role::Certificate | Role::Authority => "CERTIFICATE",
+        };
+        let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+        pem::encode_config(&Pem::new(tag, &*self.der), config)
     }
 
     /// Logs what an operator has to do about it, if anything.
@@ -151,6 +174,7 @@ mod tests {
             subject: String::new(),
             from: 100,
             until: 100 * DAY,
+            der: Arc::new([]),
         };
         let (own, list) = (validity(Role::Certificate), validity(Role::RevocationList));
         assert_eq!(own.concern(99), Some(Concern::NotYetValid));

@@ -16,6 +16,7 @@ mod pem_file;
 mod selfsigned;
 mod settings;
 mod sni;
+mod suites;
 #[cfg(test)]
 mod tests;
 
@@ -27,3 +28,4 @@ pub use files::watch;
 pub use handle::Tls;
 pub use selfsigned::{SelfSigned, SelfSignedError, own_hosts};
 pub use settings::{LoginFrom, TlsSettings};
+pub use suites::{MAC, Suite, VERSIONS};
