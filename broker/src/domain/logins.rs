@@ -106,7 +106,12 @@ impl Logins {
                 let now = Instant::now();
                 self.failed.failed(attempt.peer, &attempt.user, now);
             }
-            Err(LoginRefused::Busy(_) | LoginRefused::LoopbackOnly(_)) => {}
+            // Nobody guesses a certificate.
+            Err(
+                LoginRefused::Busy(_)
+                | LoginRefused::LoopbackOnly(_)
+                | LoginRefused::Certificate(_),
+            ) => {}
         }
     }
 
