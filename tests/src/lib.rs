@@ -29,6 +29,7 @@ pub mod power;
 mod process;
 pub mod python;
 pub mod raw;
+pub mod tls;
 pub mod tools;
 mod wait;
 mod web;

@@ -46,6 +46,7 @@ mod shutdown;
 mod signals;
 mod streams;
 mod tidy;
+mod tls;
 mod tools;
 mod top;
 mod users;
