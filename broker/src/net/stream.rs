@@ -11,15 +11,15 @@ use tokio_rustls::server::TlsStream;
 
 /// Bytes that TLS keeps of what was written and the peer has not taken.
 pub(super) const TLS_OUTPUT_MAX: usize = 64 << 10;
-/// What TLS takes per connection beside that: keys, a record that has not arrived completely.
-const TLS_STATE: usize = 24 << 10;
+/// What TLS takes per connection beside that. Measured: 7 KiB for one that is idle.
+const TLS_STATE: usize = 8 << 10;
 
 /// A stream that knows whether its peer has closed it, even if there is more to read.
 pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {
     /// Returns whether the peer has closed its side.
     fn is_gone(&self, cx: &mut Context<'_>) -> bool;
 
-    /// Returns the bytes of memory that the stream itself takes, at most.
+    /// Returns about how many bytes of memory the stream itself takes.
     fn buffered(&self) -> usize {
         0
     }

@@ -34,11 +34,12 @@ impl Certificate {
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone()).expect("a certificate");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let connector = TlsConnector::from(Arc::new(config));
         Certificate { folder, connector }
     }
@@ -100,6 +101,7 @@ fn a_certificate_opens_ports_with_tls() {
             b"GET /api/overview HTTP/1.1\r\nhost: x\r\nauthorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\n\
                         connection: close\r\n\r\n";
         let mut api = certificate.dial(broker.listener("management_tls", 0)).await;
+        assert_eq!(api.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
         api.write_all(request).await.expect("sent");
         let mut answer = String::new();
         api.read_to_string(&mut answer).await.expect("an answer");

@@ -69,7 +69,7 @@ pub(super) fn load(settings: &TlsSettings) -> Result<Loaded, TlsError> {
     }
     let choices = Arc::new(Choices::new(keys));
     let verifier = verifier(settings, &provider, &mut validity)?;
-    let build = |verifier: Arc<dyn ClientCertVerifier>| {
+    let build = |verifier: Arc<dyn ClientCertVerifier>, protocols: &[&str]| {
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&versions(&settings.versions))
             .map_err(|error| TlsError::Settings(error.to_string()))?;
@@ -77,6 +77,8 @@ pub(super) fn load(settings: &TlsSettings) -> Result<Loaded, TlsError> {
         let mut config = builder
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(choices.clone());
+        let protocols = protocols.iter().map(|name| name.as_bytes().to_vec());
+        config.alpn_protocols = protocols.collect();
         if asks {
             // A resumed session would not check the client's certificate again: neither its end nor its revocation.
             config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -85,8 +87,8 @@ pub(super) fn load(settings: &TlsSettings) -> Result<Loaded, TlsError> {
         Ok(Arc::new(config))
     };
     let configs = Configs {
-        https: build(Arc::new(NoClientAuth))?,
-        amqp: build(verifier)?,
+        https: build(Arc::new(NoClientAuth), &["http/1.1"])?,
+        amqp: build(verifier, &[])?,
     };
     Ok(Loaded {
         configs: Some(configs),
