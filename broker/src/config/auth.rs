@@ -9,16 +9,26 @@ use std::str::FromStr;
 pub enum AuthBackend {
     /// The broker itself.
     Internal,
+    /// An authorization server: its tokens say what their users may do.
+    OAuth2,
+    /// An HTTP service.
+    Http,
 }
 
 impl AuthBackend {
     /// All of them.
-    pub const ALL: [AuthBackend; 1] = [AuthBackend::Internal];
+    pub const ALL: [AuthBackend; 3] = [
+        AuthBackend::Internal,
+        AuthBackend::OAuth2,
+        AuthBackend::Http,
+    ];
 
     /// Returns its name: RabbitMQ's short one.
     pub fn name(self) -> &'static str {
         match self {
             AuthBackend::Internal => "internal",
+            AuthBackend::OAuth2 => "oauth2",
+            AuthBackend::Http => "http",
         }
     }
 
@@ -26,6 +36,8 @@ impl AuthBackend {
     fn module(self) -> &'static str {
         match self {
             AuthBackend::Internal => "rabbit_auth_backend_internal",
+            AuthBackend::OAuth2 => "rabbit_auth_backend_oauth2",
+            AuthBackend::Http => "rabbit_auth_backend_http",
         }
     }
 }
@@ -40,6 +52,10 @@ impl FromStr for AuthBackends {
     fn from_str(text: &str) -> Result<Self, String> {
         let one = |name: &str| {
             let name = name.trim();
+            if matches!(name, "cache" | "rabbit_auth_backend_cache") {
+                let advice = "the answers of http are always remembered: use http instead of cache";
+                return Err(advice.to_owned());
+            }
             let mut all = AuthBackend::ALL.into_iter();
             let found = all.find(|one| one.name() == name || one.module() == name);
             found.ok_or_else(|| {

@@ -1,6 +1,6 @@
 //! The TOML file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::ConfigError;
 use super::settings::Settings;
@@ -24,19 +24,27 @@ pub(super) fn read(path: &Path) -> Result<Settings, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
     let mut settings = parse(&text).map_err(failed)?;
     if let Some(folder) = path.parent() {
-        let none = settings.load_definitions.as_deref() == Some(Path::new(super::NONE));
-        let definitions = (!none).then_some(&mut settings.load_definitions);
-        let files = [
+        if let Some(path) = &mut settings.data_dir {
+            *path = folder.join(&path);
+        }
+        for path in [
+            &mut settings.load_definitions,
             &mut settings.default_pass_file,
             &mut settings.tls_key_password_file,
             &mut settings.tls_cacertfile,
-        ];
-        let files = files
-            .into_iter()
-            .filter(|path| path.as_deref() != Some(Path::new(super::NONE)));
-        let single = [Some(&mut settings.data_dir), definitions];
-        for path in single.into_iter().flatten().chain(files) {
-            *path = path.take().map(|path| PathBuf::from(folder).join(path));
+            &mut settings.auth_oauth2_https_cacertfile,
+            &mut settings.auth_http_ssl_options_cacertfile,
+            &mut settings.auth_http_ssl_options_certfile,
+            &mut settings.auth_http_ssl_options_keyfile,
+        ] {
+            if let Some(path) = path
+                && path != Path::new(super::NONE)
+            {
+                *path = folder.join(&path);
+            }
+        }
+        if let Some(keys) = &mut settings.auth_oauth2_signing_keys {
+            keys.relative_to(folder);
         }
         let lists = [
             &mut settings.tls_certfile,

@@ -148,12 +148,27 @@ fn complete(mut settings: Settings, environment: &Environment<'_>) -> Result<Con
     }
     let data_dir = resolve(settings.data_dir.take(), environment)?;
     let mut config = settings.complete(Config::with_data_dir(data_dir));
-    config.anonymous_login_user.take_if(|name| name == NONE);
+    for text in [
+        &mut config.anonymous_login_user,
+        &mut config.auth_oauth2_resource_server_id,
+        &mut config.auth_oauth2_resource_server_type,
+        &mut config.auth_oauth2_issuer,
+        &mut config.auth_oauth2_jwks_url,
+        &mut config.auth_oauth2_default_key,
+        &mut config.auth_oauth2_scope_prefix,
+        &mut config.auth_oauth2_additional_scopes_key,
+    ] {
+        text.take_if(|text| text == NONE);
+    }
     for path in [
         &mut config.load_definitions,
         &mut config.log_file,
         &mut config.tls_key_password_file,
         &mut config.tls_cacertfile,
+        &mut config.auth_oauth2_https_cacertfile,
+        &mut config.auth_http_ssl_options_cacertfile,
+        &mut config.auth_http_ssl_options_certfile,
+        &mut config.auth_http_ssl_options_keyfile,
     ] {
         path.take_if(|path| path == Path::new(NONE));
     }

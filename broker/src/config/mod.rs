@@ -11,6 +11,8 @@
 //! read a command line.
 
 mod auth;
+mod backend_settings;
+mod backends;
 mod check;
 mod data_dir;
 mod error;
@@ -37,6 +39,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use auth::{AuthBackend, AuthBackends, PasswordHashing};
+pub use backends::{HttpMethod, SigningKey};
 pub use data_dir::{DataDir, Environment, locate as locate_data_dir};
 pub use error::ConfigError;
 pub use limits::Limits;

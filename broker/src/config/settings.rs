@@ -2,6 +2,8 @@
 //! broker makes of it (the type in [`Config`], its default); see [`declare_settings`] for what follows from that.
 
 use super::auth::{AuthBackend, AuthBackends, PasswordHashing};
+use super::backend_settings::with_backends;
+use super::backends::{HttpMethod, ScopeAliases, SigningKey, SigningKeys, TokenAlgorithms, Words};
 use super::listener::{ListenerSpec, ListenerSpecs, TlsPort};
 use super::log::{LogFilter, LogFormat, RotationAge};
 use super::table::declare_settings;
@@ -39,6 +41,10 @@ pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 16 * 1024 * 1024;
 pub const DEFAULT_CONSUMER_TIMEOUT: Duration = Duration::from_millis(1_800_000);
 /// RabbitMQ's default.
 pub const DEFAULT_STATISTICS_INTERVAL: Duration = Duration::from_millis(5000);
+/// RabbitMQ's default.
+const DEFAULT_AUTH_HTTP_TIMEOUT: Duration = Duration::from_secs(15);
+/// RabbitMQ's default.
+const DEFAULT_AUTH_CACHE_TTL: Duration = Duration::from_secs(15);
 const DEFAULT_ROTATION_COUNT: u32 = 5;
 const DEFAULT_MAX_TRANSACTION_SIZE: u64 = 128 << 20;
 /// Enough that consumers that keep up never wait for the disk, and little compared to the rest.
@@ -51,7 +57,7 @@ pub const DEFAULT_USER: &str = "guest";
 const DEFAULT_VHOST: &str = "/";
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-declare_settings! {
+with_backends! {
     /// Address to listen on [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS", help_heading = "Listeners")]
     bind: IpAddr,
@@ -245,8 +251,8 @@ declare_settings! {
     /// The login mechanisms that clients are offered.
     Vec<Mechanism> = vec![Mechanism::Plain, Mechanism::AmqPlain];
 
-    /// Who knows users, in the order in which they are asked: internal, separated by commas [default:
-    /// internal]
+    /// Who knows users, in the order in which they are asked: internal, oauth2, http, separated by
+    /// commas [default: internal]
     #[arg(long, value_name = "BACKENDS", help_heading = "Limits and users")]
     auth_backends: AuthBackends,
     /// Who is asked about logins, in this order.

@@ -1,8 +1,8 @@
 //! The values of settings as text, for comparing two configurations and logging the difference.
 
 use super::{
-    Config, DiskFreeLimit, ListenerSpec, LogFilter, LogFormat, Mechanism, MemoryWatermark, TlsPort,
-    file,
+    Config, DiskFreeLimit, HttpMethod, ListenerSpec, LogFilter, LogFormat, Mechanism,
+    MemoryWatermark, SigningKey, TlsPort, file,
 };
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -116,6 +116,32 @@ impl Shown for Vec<ListenerSpec> {
     fn shown(&self) -> String {
         let specs: Vec<String> = self.iter().map(ToString::to_string).collect();
         specs.shown()
+    }
+}
+
+impl Shown for Vec<SigningKey> {
+    fn shown(&self) -> String {
+        let key = |SigningKey { id, file }: &SigningKey| match id {
+            Some(id) => format!("{id}={}", file.display()),
+            None => file.display().to_string(),
+        };
+        self.iter().map(key).collect::<Vec<_>>().shown()
+    }
+}
+
+impl Shown for Vec<(String, String)> {
+    fn shown(&self) -> String {
+        let pairs = self.iter().map(|(name, value)| format!("{name}={value}"));
+        pairs.collect::<Vec<_>>().shown()
+    }
+}
+
+impl Shown for HttpMethod {
+    fn shown(&self) -> String {
+        match self {
+            HttpMethod::Get => "get".to_owned(),
+            HttpMethod::Post => "post".to_owned(),
+        }
     }
 }
 

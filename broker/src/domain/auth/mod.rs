@@ -10,6 +10,7 @@
 mod attempts;
 pub mod backend;
 mod mechanism;
+pub mod oauth2;
 mod outcome;
 mod password;
 mod pattern;
