@@ -74,7 +74,14 @@ fn backends_and_hashing_modules_have_rabbitmqs_names() {
         let config = load(&[&format!("--auth-backends={name}")], &[]).unwrap();
         assert_eq!(config.auth_backends, [AuthBackend::Internal]);
     }
+    let both = "--auth-backends=rabbit_auth_backend_oauth2, http";
+    let config = load(&[both], &[]).unwrap();
+    assert_eq!(
+        config.auth_backends,
+        [AuthBackend::OAuth2, AuthBackend::Http]
+    );
     for (flag, wanted) in [
+        ("--auth-backends=cache", "use http instead of cache"),
         (
             "--auth-backends=ldap",
             "'ldap' is not a backend: use internal",

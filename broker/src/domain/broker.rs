@@ -5,6 +5,7 @@ use crate::domain::auth::{AuthError, Change, LoginAttempts, Mechanisms, Users};
 use crate::domain::connections::Connections;
 use crate::domain::durable::{self, Definition};
 use crate::domain::limits::{UsageCounts, VhostLimits};
+use crate::domain::login_sources::LoginSources;
 use crate::domain::logins::Logins;
 use crate::domain::parameters::GlobalParameters;
 use crate::domain::service::Service;
@@ -40,6 +41,8 @@ pub struct Broker {
     pub users: Users,
     /// Who is asked about logins.
     pub logins: Logins,
+    /// Those among them that settings configure.
+    pub login_sources: LoginSources,
     /// The logins that were attempted.
     pub login_attempts: LoginAttempts,
     /// Values that operators set for the whole broker.
@@ -90,6 +93,7 @@ impl Broker {
             limits: RwLock::new(limits),
             users: Users::new(loopback_users),
             logins: Logins::default(),
+            login_sources: LoginSources::default(),
             login_attempts: LoginAttempts::default(),
             global_parameters: GlobalParameters::default(),
             mechanisms: RwLock::default(),

@@ -10,6 +10,7 @@ pub mod broker;
 pub mod connections;
 pub mod durable;
 pub mod limits;
+pub mod login_sources;
 pub mod logins;
 pub mod operations;
 pub mod parameters;

@@ -1,4 +1,4 @@
-//! HTTP Basic authentication.
+//! Basic and Bearer authentication.
 
 use super::error::{ApiError, no_credentials};
 use super::state::Api;
@@ -29,6 +29,8 @@ impl FromRequestParts<Api> for Principal {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Response> {
         let (user, password) = match written_credentials(parts) {
             Written::Basic(user, password) => (user, password),
+            // As in RabbitMQ, which logs in a user without a name.
+            Written::Bearer(token) => (String::new(), token),
             Written::Nothing => return Err(no_credentials()),
             Written::OtherScheme => return Err(ApiError::wrong_credentials().into_response()),
             // As in RabbitMQ, without a body.
@@ -75,8 +77,10 @@ pub(super) async fn log_in(
             Err(refused.logged_as(logged))
         }
     };
+    // A token says another name than the client.
+    let name = principal.as_ref().ok().and_then(Principal::name);
     let (attempts, succeeded) = (&broker.login_attempts, principal.is_ok());
-    attempts.count(LoginProtocol::Http, peer, &user, succeeded);
+    attempts.count(LoginProtocol::Http, peer, name.unwrap_or(&user), succeeded);
     principal
 }
 
@@ -101,7 +105,7 @@ pub(super) fn peer_address(parts: &Parts) -> IpAddr {
 pub(super) fn named_user(parts: &Parts) -> Option<String> {
     match written_credentials(parts) {
         Written::Basic(user, _) => Some(user),
-        Written::Nothing | Written::OtherScheme | Written::Malformed => None,
+        Written::Bearer(_) | Written::Nothing | Written::OtherScheme | Written::Malformed => None,
     }
 }
 
@@ -110,6 +114,8 @@ pub(super) fn named_user(parts: &Parts) -> Option<String> {
 enum Written {
     /// User and password (RFC 7617).
     Basic(String, String),
+    /// A token (RFC 6750).
+    Bearer(String),
     /// There is none.
     Nothing,
     /// Another way to log in, which this API does not have.
@@ -126,6 +132,9 @@ fn written_credentials(parts: &Parts) -> Written {
         None => Written::Malformed,
         Some((scheme, encoded)) if scheme.eq_ignore_ascii_case("basic") => {
             user_and_password(encoded).unwrap_or(Written::Malformed)
+        }
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            Written::Bearer(token.trim().to_owned())
         }
         Some(_) => Written::OtherScheme,
     }
@@ -155,7 +164,9 @@ mod tests {
         assert_eq!(written(Some("Basic Z3Vlc3Q6Z3Vlc3Q=")), guest);
         assert_eq!(written(Some("basic  Z3Vlc3Q6Z3Vlc3Q=")), guest);
         assert_eq!(written(None), Written::Nothing);
-        assert_eq!(written(Some("Bearer abc")), Written::OtherScheme);
+        let token = Written::Bearer("abc".to_owned());
+        assert_eq!(written(Some("Bearer abc")), token);
+        assert_eq!(written(Some("Negotiate abc")), Written::OtherScheme);
         for malformed in ["", "nonsense", "Basic nonsense", "Basic Z3Vlc3Q="] {
             assert_eq!(written(Some(malformed)), Written::Malformed, "{malformed}");
         }

@@ -43,9 +43,6 @@ const LIVE: &[(&str, Apply)] = &[
             .set_loopback_users(config.loopback_users.clone());
     }),
     ("auth_mechanisms", Reloader::apply_mechanisms),
-    ("auth_backends", |to, config| {
-        to.broker.logins.set_sources(recovery::sources(config));
-    }),
     ("password_hashing_module", Reloader::apply_password_policy),
     ("upgrade_password_hashes", Reloader::apply_password_policy),
     ("anonymous_login_user", Reloader::apply_mechanisms),
@@ -156,6 +153,9 @@ impl Reloader {
                 *value = to;
             }
         }
+        if let Err(reason) = self.broker.configure_logins(&config) {
+            tracing::error!(%reason, "backends of logins not reloaded: the old ones stay in force");
+        }
         // Its password may have changed, which `changed` does not show.
         if self.broker.mechanisms().anonymous().is_some() {
             self.apply_mechanisms(&config);
@@ -197,6 +197,11 @@ impl Reloader {
 }
 
 fn live(key: &str) -> Option<Apply> {
+    // Who is asked about logins is always set up anew, because the files that these settings name may have changed.
+    let prefixes = ["auth_backends", "auth_oauth2_", "auth_http_", "auth_cache_"];
+    if prefixes.iter().any(|prefix| key.starts_with(prefix)) {
+        return Some(|_, _| {});
+    }
     let found = LIVE.iter().find(|(live, _)| *live == key);
     found.map(|(_, apply)| *apply)
 }

@@ -45,6 +45,9 @@ pub enum Failure {
     /// Certificates or keys cannot be used.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] TlsError),
+    /// Nobody could log in as the settings say.
+    #[error("cannot start: {0}")]
+    Logins(String),
     /// A port cannot be had.
     #[error("cannot listen on {address}: {reason}")]
     Listen {
@@ -124,6 +127,7 @@ async fn serve(config: &Config, log: &Log, started: Instant) -> Result<(), Failu
         .statistics
         .set_interval(config.collect_statistics_interval);
     definitions::load_configured(&broker, config)?;
+    broker.configure_logins(config).map_err(Failure::Logins)?;
     // Alarms are in force before the first publisher connects.
     shortage::check(&broker, &config.data_dir);
     tokio::spawn(shortage::watch(broker.clone(), config.data_dir.clone()));

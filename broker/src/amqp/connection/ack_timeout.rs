@@ -163,6 +163,7 @@ impl Connection {
         // Also applies to what follows: the connection may end, and may have been silent for a long
         // time.
         self.begin_at(now);
+        self.check_credential(now);
         if self.ack_watch.next.is_none_or(|next| now < next) {
             return;
         }

@@ -235,7 +235,7 @@ impl Connection {
             texts::login_refused(&mechanism)
         })?;
         self.info.set_client(login.identity.clone(), mechanism);
-        self.login = Some(login);
+        self.set_login(login);
         let limits = self.limits;
         self.send(connection::AMQPMethod::Tune(connection::Tune {
             channel_max: limits.channel_max,
@@ -376,7 +376,7 @@ impl Connection {
         if let Some(caller) = &mut self.caller {
             caller.renew(&login);
         }
-        self.login = Some(login);
+        self.set_login(login);
         // Two authorities may have the same generation.
         self.count_routes();
         self.route = RouteCache::default();

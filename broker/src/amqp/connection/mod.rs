@@ -18,6 +18,7 @@ mod close;
 mod confirms;
 mod content;
 mod counting;
+mod credential;
 mod deferred;
 mod dispatch;
 mod exchange_class;
@@ -126,6 +127,8 @@ pub struct Connection {
     /// The login that is being checked.
     pending_login: Option<handshake::Pending>,
     login: Option<Login>,
+    /// When the login ends by itself.
+    credential_expires: Option<Instant>,
     /// Who performs its operations, once a virtual host is open.
     caller: Option<Caller>,
     /// Counts the connection and its channels towards the limits, once a virtual host is open.
@@ -204,6 +207,7 @@ impl Connection {
             tuned,
             pending_login: None,
             login: None,
+            credential_expires: None,
             caller: None,
             usage: None,
             wants_close_on_refusal: false,
@@ -316,7 +320,10 @@ impl Connection {
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Closing { until } | Phase::Refused { until } => Some(until),
-            _ => self.ack_watch.deadline(),
+            _ => {
+                let deadlines = [self.ack_watch.deadline(), self.credential_expires];
+                deadlines.into_iter().flatten().min()
+            }
         }
     }
 

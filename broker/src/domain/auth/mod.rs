@@ -9,6 +9,7 @@
 
 mod attempts;
 pub mod backend;
+pub mod http_backend;
 mod mechanism;
 pub mod oauth2;
 mod outcome;

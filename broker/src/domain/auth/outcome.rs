@@ -6,6 +6,7 @@ use crate::text::names::NameTooLong;
 use crate::text::pattern::PatternError;
 use leveret_protocol::UserName;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// Why a change was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,6 +95,21 @@ pub struct Login {
     pub identity: Identity,
     /// The user's tags at the time of the login.
     pub tags: Vec<String>,
+}
+
+/// Longer lives are endless: a clock could not count them.
+const EXPIRY_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+impl Login {
+    /// Returns how long the login lasts, if it ends by itself.
+    pub fn expires_in(&self) -> Option<Duration> {
+        let KnownBy::Backend(authority) = &self.identity.known_by else {
+            return None;
+        };
+        let left = authority.expires_at()?.duration_since(SystemTime::now());
+        let left = left.unwrap_or_default();
+        (left < EXPIRY_MAX).then_some(left)
+    }
 }
 
 impl From<Known> for Login {

@@ -2,12 +2,11 @@
 //!
 //! How records are encoded (`durable`) and how the store finds them does not belong here.
 
-use crate::config::{AuthBackend, Config};
+use crate::config::Config;
 use crate::domain::auth::{Mechanisms, Permission, TopicPermission, User};
 use crate::domain::broker::Broker;
 use crate::domain::durable::{Definition, DestinationKind};
 use crate::domain::limits::VhostLimits;
-use crate::domain::logins::Source;
 use crate::domain::policy::Policy;
 use crate::domain::vhost::spec::VhostSpec;
 use crate::engine::exchange::{Binding, Destination};
@@ -49,7 +48,6 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
     );
     broker.set_mechanisms(mechanisms(config));
     broker.users.set_password_policy(config.into());
-    broker.logins.set_sources(sources(config));
     broker.pager = Some(Arc::new(pager(config, store.clone())?));
     broker
         .alarms
@@ -69,15 +67,6 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
     start_queues(&broker);
     drop_messages_without_queue(&broker, recovered.into_keys());
     Ok(broker)
-}
-
-/// Returns who is asked about logins.
-pub(crate) fn sources(config: &Config) -> Vec<Source> {
-    let backends = config.auth_backends.iter();
-    let source = |backend: &AuthBackend| match backend {
-        AuthBackend::Internal => Source::Accounts,
-    };
-    backends.map(source).collect()
 }
 
 /// Returns the configured login mechanisms. Logs a warning for ANONYMOUS, which is seldom intended where

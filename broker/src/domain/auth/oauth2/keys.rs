@@ -152,6 +152,13 @@ impl KeySet {
         self.0.len()
     }
 
+    /// Adds other keys, which replace those with the same ids.
+    pub(super) fn extend(&mut self, others: &KeySet) {
+        let others = others.0.iter();
+        self.0
+            .extend(others.map(|(id, key)| (id.clone(), key.clone())));
+    }
+
     /// Adds the keys of a file: those of a JSON text under their own ids, a PEM key under the one that the settings give.
     ///
     /// # Errors

@@ -2,11 +2,14 @@
 //! `rabbitmq_auth_backend_oauth2` takes them.
 //!
 //! A token is verified (`token`) with the keys of an authorization server (`keys`); its claims must fit the operator's
-//! `rules`; its scopes are its permissions (`scope`). Nothing here does I/O, except for where the keys come from.
+//! `rules`; its scopes are its permissions (`scope`). Keys come from files and from a URL (`key_store`, `remote`).
 
+mod backend;
 mod claims;
+mod key_store;
 mod keys;
 mod refused;
+mod remote;
 mod rich;
 mod rules;
 mod scope;
@@ -15,5 +18,5 @@ mod test_keys;
 mod token;
 mod wildcard;
 
+pub use backend::{OAuth2, OAuth2Backend, Verifier};
 pub use refused::TokenRefused;
-pub use token::Token;

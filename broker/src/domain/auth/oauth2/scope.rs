@@ -94,7 +94,7 @@ impl Template {
 
 /// Everything that the scopes of a token permit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::domain::auth) struct Scopes {
+pub(super) struct Scopes {
     grants: Vec<Grant>,
     templates: Vec<Template>,
     tags: Vec<String>,
@@ -121,7 +121,7 @@ impl Scopes {
     }
 
     /// Returns the tags of the user.
-    pub(in crate::domain::auth) fn tags(&self) -> &[String] {
+    pub(super) fn tags(&self) -> &[String] {
         &self.tags
     }
 
@@ -134,42 +134,30 @@ impl Scopes {
     }
 
     /// Returns whether any permission in the virtual host is granted.
-    pub(in crate::domain::auth) fn permit_vhost(&self, vhost: &str) -> bool {
+    pub(super) fn permit_vhost(&self, vhost: &str) -> bool {
         self.grants_in(vhost).next().is_some()
     }
 
     /// Returns whether this access to the queue or exchange with this name is granted.
-    pub(in crate::domain::auth) fn permit(&self, vhost: &str, access: Access, name: &str) -> bool {
+    pub(super) fn permit(&self, vhost: &str, access: Access, name: &str) -> bool {
         self.grants_in(vhost)
             .any(|grant| grant.access == access && grant.name.matches(name.as_bytes()))
     }
 
-    /// Returns the patterns of the routing keys with which this access to a topic exchange is granted.
-    pub(in crate::domain::auth) fn routing_keys(
+    /// Returns whether this access to a topic exchange is granted with this routing key.
+    pub(super) fn permit_topic(
         &self,
         vhost: &str,
         access: Access,
         exchange: &str,
-    ) -> RoutingKeys {
-        let grants = self.grants_in(vhost);
-        let grants = grants
-            .filter(|grant| grant.access == access && grant.name.matches(exchange.as_bytes()));
-        RoutingKeys(
-            grants
-                .filter_map(|grant| grant.routing_key.clone())
-                .collect(),
-        )
-    }
-}
-
-/// The routing keys that a token permits on one exchange.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::domain::auth) struct RoutingKeys(Vec<Wildcard>);
-
-impl RoutingKeys {
-    /// Returns whether one of the patterns matches.
-    pub(in crate::domain::auth) fn permit(&self, routing_key: &[u8]) -> bool {
-        self.0.iter().any(|pattern| pattern.matches(routing_key))
+        routing_key: &str,
+    ) -> bool {
+        self.grants_in(vhost).any(|grant| {
+            let key = grant.routing_key.as_ref();
+            grant.access == access
+                && grant.name.matches(exchange.as_bytes())
+                && key.is_some_and(|key| key.matches(routing_key.as_bytes()))
+        })
     }
 }
 
@@ -205,10 +193,10 @@ mod tests {
     #[test]
     fn topics_need_a_scope_with_a_routing_key() {
         let scopes = scopes(&["write:*/x/a.*", "write:*/*", "read:*/*"]);
-        let keys = scopes.routing_keys("/", Access::Write, "x");
-        assert!(keys.permit(b"a.b") && !keys.permit(b"b.a"));
-        assert!(!scopes.routing_keys("/", Access::Write, "y").permit(b"a.b"));
-        assert!(!scopes.routing_keys("/", Access::Read, "x").permit(b"a.b"));
+        let may =
+            |access, exchange: &str, key: &str| scopes.permit_topic("/", access, exchange, key);
+        assert!(may(Access::Write, "x", "a.b") && !may(Access::Write, "x", "b.a"));
+        assert!(!may(Access::Write, "y", "a.b") && !may(Access::Read, "x", "a.b"));
     }
 
     #[test]
@@ -282,7 +270,7 @@ mod tests {
         fn no_scope_causes_a_panic(scope in r"[a-z:/{}.*%]{0,24}", vhost in ".{0,4}") {
             let scopes = scopes(&[&scope]);
             scopes.permit(&vhost, Access::Read, "q");
-            scopes.routing_keys(&vhost, Access::Write, "x").permit(b"k");
+            scopes.permit_topic(&vhost, Access::Write, "x", "k");
         }
     }
 }

@@ -16,13 +16,13 @@ const TOKEN_MAX: usize = 64 << 10;
 
 /// A token that was verified: its user, and what it permits until when.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Token {
+pub(super) struct Token {
     /// The name of the user.
-    pub(in crate::domain::auth) user: String,
+    pub(super) user: String,
     /// What it permits.
-    pub(in crate::domain::auth) scopes: Scopes,
+    pub(super) scopes: Scopes,
     /// When it expires, in seconds since 1970; `None` for never.
-    pub(in crate::domain::auth) expires: Option<i64>,
+    pub(super) expires: Option<i64>,
 }
 
 /// The part of a header that decides how a token is verified.
