@@ -353,3 +353,14 @@ pub fn headers(pairs: &[(&str, &str)]) -> FieldTable {
     }
     table
 }
+
+/// Publishes on a channel in confirm mode, and waits for the confirm.
+///
+/// # Errors
+/// Those of the channel or connection that the publish closes.
+pub async fn try_publish(channel: &lapin::Channel, exchange: &str, key: &str) -> lapin::Result<()> {
+    let options = lapin::options::BasicPublishOptions::default();
+    let properties = lapin::BasicProperties::default();
+    let sent = channel.basic_publish(exchange.into(), key.into(), options, b"message", properties);
+    sent.await?.await.map(|_| ())
+}

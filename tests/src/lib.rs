@@ -24,6 +24,7 @@ mod broker;
 mod client;
 pub mod dialogue;
 pub mod http;
+pub mod issuer;
 mod memory;
 pub mod power;
 mod process;
@@ -33,11 +34,13 @@ pub mod tls;
 pub mod tools;
 mod wait;
 mod web;
+pub mod web_service;
 
 pub use binaries::{Binaries, binaries};
 pub use broker::{CtlOutput, TestBroker, broker_command, ready_address};
 pub use client::{
     Client, Reply, TestChannel, expect_reply, headers, next, nothing_more, reply_of, text,
+    try_publish,
 };
 pub use memory::{peak_resident_bytes, resident_bytes};
 pub use process::Process;
