@@ -94,7 +94,7 @@ fn suites_and_versions_are_listed_in_rabbitmqs_formats() {
                   ,#{cipher => aes_128_gcm,key_exchange => any,mac => aead,prf => sha256}\n]\n";
     assert_eq!(shown, outcome(0, wanted, ""));
     let wrong = alone(&["cipher_suites", "--format", "x"]);
-    assert_eq!(wrong.status, 64);
+    assert_eq!(wrong.status, 65);
     assert!(
         wrong
             .err
