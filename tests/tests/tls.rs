@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use amq_protocol::protocol::{AMQPClass, connection};
+use amq_protocol::types::{AMQPValue, FieldTable};
 use leveret_tests::python::{Pika, Script};
 use leveret_tests::raw::{Raw, Tune};
 use leveret_tests::tls::Ca;
@@ -41,11 +42,19 @@ async fn verifying(ca: &Ca) -> Option<TestBroker> {
 }
 
 async fn send_external(raw: &mut Raw) {
+    // It wants to be told why its login fails.
+    let mut capabilities = FieldTable::default();
+    capabilities.insert(
+        "authentication_failure_close".into(),
+        AMQPValue::Boolean(true),
+    );
+    let mut client_properties = FieldTable::default();
+    client_properties.insert("capabilities".into(), AMQPValue::FieldTable(capabilities));
     let start_ok = connection::StartOk {
         mechanism: "EXTERNAL".into(),
         locale: "en_US".into(),
         response: "".into(),
-        client_properties: leveret_tests::raw::closing_properties(),
+        client_properties,
     };
     let method = connection::AMQPMethod::StartOk(start_ok);
     raw.send(0, AMQPClass::Connection(method)).await;
