@@ -242,6 +242,10 @@ mod tests {
         let known = [
             "bind",
             "port",
+            "listeners",
+            "tls_port",
+            "tcp_backlog",
+            "tcp_keepalive",
             "data_dir",
             "log_format",
             "queue_memory",
@@ -250,9 +254,14 @@ mod tests {
             "management",
             "management_bind",
             "management_port",
+            "management_tls_port",
+            "management_listeners",
+            "amqp_websocket",
             "management_cors_allow_origins",
             "prometheus_port",
             "prometheus_bind",
+            "prometheus_tls_port",
+            "prometheus_listeners",
         ];
         assert_eq!(needs_restart, known);
         for (key, _) in LIVE {
