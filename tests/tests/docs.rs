@@ -199,7 +199,7 @@ fn the_readme_shows_the_log_of_a_first_start() {
 fn defaults() -> BTreeMap<String, String> {
     let help = printed(broker_command().arg("--help"));
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    let option = regex(r"--([a-z-]+) <[^>]+> ");
+    let option = regex(r"--([a-z0-9-]+) <[^>]+> ");
     let default = regex(r"\[default: ([^\]]+)\]");
     let mut defaults = BTreeMap::new();
     for found in option.captures_iter(&help) {
@@ -217,7 +217,7 @@ fn defaults() -> BTreeMap<String, String> {
 /// Returns the options of `leveret --help` that are settings, by the names of their keys.
 fn settings() -> BTreeSet<String> {
     let help = printed(broker_command().arg("--help"));
-    let option = regex(r"(?m)^ +(?:-\w, )?--([a-z-]+) <");
+    let option = regex(r"(?m)^ +(?:-\w, )?--([a-z0-9-]+) <");
     let options = option.captures_iter(&help);
     let mut keys: BTreeSet<String> = options.map(|found| found[1].replace('-', "_")).collect();
     // The file that has the settings, and which cannot name another.
