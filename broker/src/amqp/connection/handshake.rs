@@ -229,7 +229,11 @@ impl Connection {
     ) -> Result<(), AmqpError> {
         let attempts = &self.broker.login_attempts;
         let peer = self.info.ends.peer.ip();
-        attempts.count(LoginProtocol::Amqp091, peer, user, result.is_ok());
+        // A token says another name than the client.
+        let name = result
+            .as_ref()
+            .map_or(user, |login| login.identity.name.as_str());
+        attempts.count(LoginProtocol::Amqp091, peer, name, result.is_ok());
         let login = result.map_err(|reason| {
             log_connection!(error, self.info, "login refused: {reason}");
             texts::login_refused(&mechanism)

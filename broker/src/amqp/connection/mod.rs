@@ -321,7 +321,10 @@ impl Connection {
         match self.phase {
             Phase::Closing { until } | Phase::Refused { until } => Some(until),
             _ => {
-                let deadlines = [self.ack_watch.deadline(), self.credential_expires];
+                // Before it is running, opening a virtual host looks at the credential.
+                let expiry = self.credential_expires;
+                let expiry = expiry.filter(|_| self.phase == Phase::Running);
+                let deadlines = [self.ack_watch.deadline(), expiry];
                 deadlines.into_iter().flatten().min()
             }
         }
