@@ -17,8 +17,8 @@ const NEW: Params = Params::DEFAULT;
 pub(crate) const HASH_MEMORY: u64 = NEW.m_cost() as u64 * Block::SIZE as u64;
 const SALT_LEN: usize = 16;
 const DIGEST_LEN: usize = 32;
-/// What a hash from outside may ask for: anybody can try to log in as its user.
-const MAX_MEMORY_KIB: u32 = 64 << 10;
+/// What a hash from outside may ask for: anybody can try to log in as its user. The memory is what is counted for each hash.
+const MAX_MEMORY_KIB: u32 = NEW.m_cost();
 const MAX_PASSES: u32 = 16;
 const MAX_LANES: u32 = 8;
 const MAX_DIGEST_LEN: usize = 64;
