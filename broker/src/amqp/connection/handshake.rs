@@ -305,6 +305,7 @@ impl Connection {
             info,
             self.info,
             id = %self.info.id,
+            tls = self.info.ends.encryption.as_deref().map(|tls| tls.protocol),
             "user authenticated and granted access to the virtual host"
         );
         let (broker, info) = (self.broker.clone(), self.info.clone());

@@ -11,8 +11,12 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
+
+/// The permission of everybody to read a file.
+const READ_BY_ALL: u32 = 0o004;
 
 /// What files come to.
 #[derive(Clone, Debug)]
@@ -107,6 +111,18 @@ fn key_password(settings: &TlsSettings) -> Result<Option<String>, TlsError> {
     Ok(text.lines().next().map(str::to_owned))
 }
 
+/// Warns of a file with a key that anybody on the machine can read.
+fn warn_of_readers(path: &Path) {
+    let mode = std::fs::metadata(path).map_or(0, |found| found.mode());
+    if mode & READ_BY_ALL != 0 {
+        tracing::warn!(
+            file = %path.display(),
+            mode = format_args!("{:o}", mode & 0o777),
+            "every user of this machine can read this private key: chmod o-r"
+        );
+    }
+}
+
 /// Reads a certificate and its key.
 fn certified(
     provider: &CryptoProvider,
@@ -125,6 +141,7 @@ fn certified(
                       supported";
         TlsError::file(key_path, reason)
     })?;
+    warn_of_readers(key_path);
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(Arc::new(certified)),

@@ -23,6 +23,10 @@ fn of_tls(error: &Error) -> Cow<'static, str> {
         }
         Error::InvalidCertificate(reason) => certificate(reason),
         Error::AlertReceived(alert) => rejected(*alert),
+        Error::General(text) if text.contains("no server certificate chain resolved") => {
+            "the client supports no signature of the kind that the broker's certificates make"
+                .into()
+        }
         other => other.to_string().into(),
     }
 }
