@@ -1,5 +1,6 @@
 //! Asking HTTP services: one request, a bounded answer, and never longer than a timeout. Blocks.
 
+use crate::net::tls::PemFile;
 use rustls::crypto::ring;
 use std::fmt;
 use std::net::IpAddr;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{self, Uri};
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 use ureq::{Agent, Error};
 
 /// How many connections are kept open for the next request.
@@ -183,36 +184,20 @@ fn system_certificates() -> Vec<Certificate<'static>> {
         .collect()
 }
 
-fn pem_items(path: &Path) -> Result<Vec<PemItem<'static>>, String> {
-    let failed = |error: String| format!("cannot read {}: {error}", path.display());
-    let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-    let items: Result<Vec<_>, _> = parse_pem(&pem).collect();
-    items.map_err(|error| failed(error.to_string()))
-}
-
 fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
-    let certificate = |item| match item {
-        PemItem::Certificate(certificate) => Some(certificate),
-        _ => None,
-    };
-    let found: Vec<_> = pem_items(path)?
-        .into_iter()
-        .filter_map(certificate)
-        .collect();
-    match found.is_empty() {
-        true => Err(format!("{} has no certificates in PEM", path.display())),
-        false => Ok(found),
-    }
+    let found = PemFile::read(path).and_then(|file| file.certificates());
+    let found = found.map_err(|error| error.to_string())?;
+    let found = found.iter();
+    Ok(found
+        .map(|der| Certificate::from_der(der).to_owned())
+        .collect())
 }
 
 fn client_certificate(chain: &Path, key: &Path) -> Result<ClientCert, String> {
-    let private = |item| match item {
-        PemItem::PrivateKey(key) => Some(key),
-        _ => None,
-    };
-    let found: Option<PrivateKey<'static>> = pem_items(key)?.into_iter().find_map(private);
-    let found = found.ok_or_else(|| format!("{} has no private key in PEM", key.display()))?;
-    Ok(ClientCert::new_with_certs(&certificates(chain)?, found))
+    let failed = |error: String| format!("{}: {error}", key.display());
+    let pem = std::fs::read(key).map_err(|error| failed(error.to_string()))?;
+    let key = PrivateKey::from_pem(&pem).map_err(|error| failed(error.to_string()))?;
+    Ok(ClientCert::new_with_certs(&certificates(chain)?, key))
 }
 
 #[cfg(test)]

@@ -170,23 +170,26 @@ fn files_that_cannot_be_used_are_named() {
         authority.write("locked.key", encrypted);
         let (cert, ca) = (of("client.pem"), of("ca.pem"));
         for (arguments, mention) in [
-            (format!("--cacert {}", of("none.pem")), "cannot read"),
+            (format!("--cacert {}", of("none.pem")), "No such file"),
             (
                 format!("--cacert {}", of("empty.pem")),
-                "has no certificate in PEM",
+                "there is no PEM block",
             ),
-            (format!("--cacert {}", of("torn.pem")), "is not valid PEM"),
+            (
+                format!("--cacert {}", of("torn.pem")),
+                "the file is not complete",
+            ),
             (
                 format!("--cacert {ca} --cert {}", of("none.pem")),
                 "none.pem",
             ),
             (
                 format!("--cacert {ca} --cert {cert}"),
-                "has no private key in PEM",
+                "there is no private key in it",
             ),
             (
                 format!("--cacert {ca} --cert {cert} --key {}", of("locked.key")),
-                "has an encrypted key",
+                "the private key is encrypted",
             ),
             (
                 format!(

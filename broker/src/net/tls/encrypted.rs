@@ -27,7 +27,8 @@ pub(super) fn is_encrypted(block: &Pem) -> bool {
 pub(super) fn decrypted(block: &Pem, password: Option<&str>) -> Result<Vec<u8>, String> {
     let Some(password) = password else {
         return Err(
-            "the private key is encrypted: set its password with tls_key_password_file or LEVERET_TLS_KEY_PASSWORD"
+            "the private key is encrypted: the broker's password for it is tls_key_password_file or \
+             LEVERET_TLS_KEY_PASSWORD; elsewhere decrypt it with openssl pkey"
                 .to_owned(),
         );
     };

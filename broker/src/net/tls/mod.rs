@@ -26,6 +26,7 @@ pub use expiry::{Role, Validity};
 pub use failure::handshake_failure;
 pub use files::watch;
 pub use handle::Tls;
+pub use pem_file::PemFile;
 pub use selfsigned::{SelfSigned, SelfSignedError, own_hosts};
 pub use settings::{LoginFrom, TlsSettings};
 pub use suites::{MAC, Suite, VERSIONS};

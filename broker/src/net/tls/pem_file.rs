@@ -17,7 +17,7 @@ const MAX_FILE_SIZE: u64 = 64 << 20;
 const TAG_SHOWN: usize = 40;
 
 /// A PEM file that has been read.
-pub(super) struct PemFile {
+pub struct PemFile {
     path: PathBuf,
     blocks: Vec<Pem>,
 }
@@ -27,7 +27,7 @@ impl PemFile {
     ///
     /// # Errors
     /// When it cannot be read, or is not PEM.
-    pub(super) fn read(path: &Path) -> Result<Self, TlsError> {
+    pub fn read(path: &Path) -> Result<Self, TlsError> {
         let failed = |reason: String| TlsError::file(path, reason);
         let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
         if !size.is_file() {
@@ -57,7 +57,7 @@ impl PemFile {
     ///
     /// # Errors
     /// When there is none.
-    pub(super) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         let is_one = |block: &&Pem| matches!(block.tag(), "CERTIFICATE" | "X509 CERTIFICATE");
         let found = self.blocks.iter().filter(is_one);
         let found: Vec<_> = found
@@ -90,7 +90,7 @@ impl PemFile {
     ///
     /// # Errors
     /// When there is none, or it cannot be decrypted.
-    pub(super) fn key(&self, password: Option<&str>) -> Result<PrivateKeyDer<'static>, TlsError> {
+    pub fn key(&self, password: Option<&str>) -> Result<PrivateKeyDer<'static>, TlsError> {
         let is_key = |block: &&Pem| block.tag().ends_with("PRIVATE KEY");
         let Some(block) = self.blocks.iter().find(is_key) else {
             return Err(self.has_no("private key"));

@@ -2,7 +2,7 @@
 
 use super::Tls;
 use super::tls::Handshake;
-use crate::perf::client::with_context;
+use crate::net::tls::PemFile;
 use crate::perf::patience::Patience;
 use crate::perf::uri::{Address, Target};
 use clap::{Args, ValueEnum};
@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConfig, Resumption};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     DigitallySignedStruct, Error, InconsistentKeys, RootCertStore, SignatureScheme,
@@ -274,33 +273,13 @@ fn authorities(file: Option<&Path>) -> io::Result<RootCertStore> {
 }
 
 fn certificates(file: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let certificates = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
-    let certificates: Vec<_> = certificates.map_err(|error| unreadable(&error, file))?;
-    match certificates.is_empty() {
-        true => Err(unreadable_text(file, "has no certificate in PEM")),
-        false => Ok(certificates),
-    }
+    let found = PemFile::read(file).and_then(|file| file.certificates());
+    found.map_err(io::Error::other)
 }
 
 fn private_key(file: &Path) -> io::Result<PrivateKeyDer<'static>> {
-    let text = std::fs::read(file).map_err(|error| unreadable(&pem::Error::Io(error), file))?;
-    let encrypted = text.windows(9).any(|window| window == b"ENCRYPTED");
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
-        _ if encrypted => unreadable_text(file, "has an encrypted key: decrypt it first"),
-        pem::Error::NoItemsFound => unreadable_text(file, "has no private key in PEM"),
-        error => unreadable(&error, file),
-    })
-}
-
-fn unreadable(error: &pem::Error, file: &Path) -> io::Error {
-    match error {
-        pem::Error::Io(error) => with_context(&format!("cannot read {}", file.display()), error),
-        error => unreadable_text(file, &format!("is not valid PEM: {error}")),
-    }
-}
-
-fn unreadable_text(file: &Path, what: &str) -> io::Error {
-    io::Error::other(format!("{} {what}", file.display()))
+    let found = PemFile::read(file).and_then(|file| file.key(None));
+    found.map_err(io::Error::other)
 }
 
 fn unusable(error: &Error, cert: &Path, key: &Path) -> io::Error {
