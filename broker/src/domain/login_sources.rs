@@ -14,32 +14,46 @@ pub struct LoginSources {
     http: Arc<HttpAuth>,
 }
 
+/// What settings say about logins, checked and not in force yet.
+#[derive(Debug)]
+pub struct PreparedLogins {
+    verifier: Option<Verifier>,
+    service: Option<HttpService>,
+    backends: Vec<AuthBackend>,
+}
+
 impl Broker {
-    /// Asks those whom the settings name, from now on. Keys are read from their files again.
+    /// Prepares to ask those whom the settings name. Keys are read from their files again.
     ///
     /// # Errors
-    /// Which setting is missing or wrong. Then nothing has changed.
-    pub fn configure_logins(&self, config: &Config) -> Result<(), String> {
+    /// Which setting is missing or wrong.
+    pub fn prepare_logins(&self, config: &Config) -> Result<PreparedLogins, String> {
         let wanted = |backend| config.auth_backends.contains(&backend);
-        let LoginSources { oauth2, http } = &self.login_sources;
-        let before = oauth2.get();
+        let before = self.login_sources.oauth2.get();
         let verifier = wanted(AuthBackend::OAuth2).then(|| Verifier::of(config, before.as_deref()));
-        let verifier = verifier.transpose()?;
         let service = wanted(AuthBackend::Http).then(|| HttpService::of(config));
-        let service = service.transpose()?;
-        if let Some(verifier) = verifier {
+        Ok(PreparedLogins {
+            verifier: verifier.transpose()?,
+            service: service.transpose()?,
+            backends: config.auth_backends.clone(),
+        })
+    }
+
+    /// Asks those who were prepared, from now on.
+    pub fn use_logins(&self, prepared: PreparedLogins) {
+        let LoginSources { oauth2, http } = &self.login_sources;
+        if let Some(verifier) = prepared.verifier {
             oauth2.set(verifier);
         }
-        if let Some(service) = service {
+        if let Some(service) = prepared.service {
             http.set(service);
         }
-        let source = |backend: &AuthBackend| match backend {
+        let source = |backend| match backend {
             AuthBackend::Internal => Source::Accounts,
             AuthBackend::OAuth2 => Source::Backend(Arc::new(OAuth2Backend(oauth2.clone()))),
             AuthBackend::Http => Source::Backend(Arc::new(HttpBackend(http.clone()))),
         };
-        let sources = config.auth_backends.iter().map(source);
+        let sources = prepared.backends.into_iter().map(source);
         self.logins.set_sources(sources.collect());
-        Ok(())
     }
 }

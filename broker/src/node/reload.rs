@@ -105,7 +105,8 @@ impl Reloader {
     }
 
     /// Applies the changed settings that need no restart, and logs all changes. If the configuration
-    /// cannot be read, or the certificates that it names, nothing changes. The log file is reopened in any case: logrotate sends the same signal.
+    /// cannot be read, or the certificates and keys that it names, nothing changes. The log file is reopened in any case:
+    /// logrotate sends the same signal.
     pub fn reload(&self, loaded: Result<Config, ConfigError>) {
         self.log.reopen();
         let config = match loaded {
@@ -115,7 +116,14 @@ impl Reloader {
                 return;
             }
         };
-        // First, since it can fail. Certificates may also be others in the same files.
+        // First, since they can fail. Keys and certificates may also be others in the same files.
+        let logins = match self.broker.prepare_logins(&config) {
+            Ok(logins) => logins,
+            Err(error) => {
+                tracing::error!(%error, "configuration not reloaded: the old settings stay in force");
+                return;
+            }
+        };
         if let Err(error) = self.tls.replace(TlsSettings::from(&config)) {
             tracing::error!(
                 %error,
@@ -153,9 +161,7 @@ impl Reloader {
                 *value = to;
             }
         }
-        if let Err(reason) = self.broker.configure_logins(&config) {
-            tracing::error!(%reason, "backends of logins not reloaded: the old ones stay in force");
-        }
+        self.broker.use_logins(logins);
         // Its password may have changed, which `changed` does not show.
         if self.broker.mechanisms().anonymous().is_some() {
             self.apply_mechanisms(&config);

@@ -127,7 +127,7 @@ async fn serve(config: &Config, log: &Log, started: Instant) -> Result<(), Failu
         .statistics
         .set_interval(config.collect_statistics_interval);
     definitions::load_configured(&broker, config)?;
-    broker.configure_logins(config).map_err(Failure::Logins)?;
+    broker.use_logins(broker.prepare_logins(config).map_err(Failure::Logins)?);
     // Alarms are in force before the first publisher connects.
     shortage::check(&broker, &config.data_dir);
     tokio::spawn(shortage::watch(broker.clone(), config.data_dir.clone()));
