@@ -192,6 +192,10 @@ impl<S: ByteStream> Session<S> {
                 self.shrink();
                 Ok(false)
             }
+            // With TLS that is the end without a close_notify, as of a client that was killed.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(self.end_of_input())
+            }
             Poll::Ready(Err(error)) => Err(End::Failed(error)),
             Poll::Ready(Ok(0)) => Err(self.end_of_input()),
             Poll::Ready(Ok(bytes)) => {
@@ -296,11 +300,12 @@ impl<S: ByteStream> Session<S> {
                 .min(self.last_read + interval * 2)
                 .min(self.last_write + interval / 2);
             next = next.max(now + interval / 8);
-        } else if !self.connection.is_open() {
-            if now >= self.accepted + HANDSHAKE_TIMEOUT && self.connection.is_handshaking() {
+        } else if self.connection.is_handshaking() {
+            let deadline = self.accepted + HANDSHAKE_TIMEOUT;
+            if now >= deadline {
                 return Poll::Ready(End::HandshakeTimeout);
             }
-            next = next.min(self.accepted.max(now) + HANDSHAKE_TIMEOUT);
+            next = next.min(deadline);
         }
         if self.connection.is_ending() {
             let until = *self.last_words.get_or_insert(now + FINAL_WRITE_TIMEOUT);

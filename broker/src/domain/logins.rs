@@ -3,8 +3,11 @@
 
 use crate::config::Secret;
 use crate::domain::auth::backend::{Attempt, Backend, Known};
-use crate::domain::auth::{FailedLogins, HASH_MEMORY, KnownBy, Login, LoginProtocol, LoginRefused};
+use crate::domain::auth::{
+    FailedLogins, HASH_MEMORY, KnownBy, Login, LoginProtocol, LoginRefused, network,
+};
 use crate::domain::broker::Broker;
+use crate::domain::turns::Turns;
 use crate::plumbing::workers::{TooBusy, Workers};
 use crate::text::names::NAME_MAX;
 use crate::text::shorten::shortened;
@@ -28,6 +31,10 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// Threads that wait for backends at a time, and logins that wait for one of them.
 const ASKING_THREADS: usize = 32;
 const WAITING_TO_ASK: usize = 1024;
+/// How many logins from one address are in each of the two queues at a time: whoever comes from elsewhere waits for no more
+/// than these.
+const HASHES_OF_AN_ADDRESS: usize = 8;
+const QUESTIONS_OF_AN_ADDRESS: usize = ASKING_THREADS / 2;
 
 /// How a login ended.
 pub type LoginResult = Result<Login, LoginRefused>;
@@ -76,7 +83,9 @@ pub enum Source {
 pub struct Logins {
     sources: RwLock<Arc<[Source]>>,
     hashing: Workers,
+    hash_turns: Turns,
     asking: Workers,
+    asking_turns: Turns,
     failed: FailedLogins,
 }
 
@@ -86,7 +95,9 @@ impl Default for Logins {
         Logins {
             sources: RwLock::new([Source::Accounts].into()),
             hashing: Workers::new("password", hashes_at_a_time(), WAITING_FOR_HASHES),
+            hash_turns: Turns::new(HASHES_OF_AN_ADDRESS),
             asking: Workers::new("login", ASKING_THREADS, WAITING_TO_ASK),
+            asking_turns: Turns::new(QUESTIONS_OF_AN_ADDRESS),
             failed: FailedLogins::default(),
         }
     }
@@ -155,7 +166,10 @@ impl Broker {
     async fn authenticate_account(self: &Arc<Self>, attempt: Arc<Attempt>) -> LoginResult {
         let user = shortened(&attempt.user, NAME_MAX).into_owned();
         let broker = self.clone();
+        let turn = self.logins.hash_turns.take(network(attempt.peer)).await;
+        // The job has the turn, not its client: who hangs up and comes again must not fill the queue.
         let checked = self.logins.hashing.submit(move || {
+            let _turn = turn;
             let _memory = broker.ledger.hold_for_hash(HASH_MEMORY);
             broker.users.authenticate(attempt.credentials())
         });
@@ -306,7 +320,12 @@ impl Inquiry {
                 Source::Accounts => self.broker.authenticate_account(attempt).await,
                 Source::Backend(backend) => {
                     let asked = backend.clone();
-                    let job = move || asked.authenticate(&attempt);
+                    let turns = &self.broker.logins.asking_turns;
+                    let turn = turns.take(network(attempt.peer)).await;
+                    let job = move || {
+                        let _turn = turn;
+                        asked.authenticate(&attempt)
+                    };
                     match self.broker.logins.asking.submit(job) {
                         Err(_) => Err(LoginRefused::Busy(self.user())),
                         Ok(verdict) => {

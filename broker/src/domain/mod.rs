@@ -19,4 +19,5 @@ pub mod recovery;
 mod reset;
 pub mod service;
 pub mod shortage;
+mod turns;
 pub mod vhost;

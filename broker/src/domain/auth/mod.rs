@@ -33,6 +33,7 @@ pub use password::{HashingAlgorithm, PasswordHash};
 pub use pattern::Pattern;
 pub use plain::{Credentials, parse_plain};
 pub use record::{Access, Permission, TopicPermission, User};
+pub(crate) use slowed::network;
 pub use slowed::{FailedLogins, Waiting};
 pub use topic::TopicAccess;
 pub use users::{PasswordPolicy, Users};

@@ -124,13 +124,13 @@ impl FailedLogins {
     /// Returns whether so many logins from an address wait that somebody is guessing.
     pub fn is_guessing(&self, address: IpAddr) -> bool {
         let counted = self.0.lock();
-        let waiting = counted.waiting.get(&source(address));
+        let waiting = counted.waiting.get(&network(address));
         waiting.is_some_and(|waiting| *waiting >= GUESSING)
     }
 
     /// Makes a login wait; returns `None` if too many do.
     pub fn wait(&self, address: IpAddr) -> Option<Waiting> {
-        let address = source(address);
+        let address = network(address);
         let mut counted = self.0.lock();
         if counted.all_waiting >= MAX_WAITING {
             return None;
@@ -181,11 +181,11 @@ fn count<K: Eq + Hash>(failures: &mut HashMap<K, Failures>, key: K, now: Instant
 }
 
 fn pair(address: IpAddr, user: &str) -> (IpAddr, String) {
-    (source(address), beginning(user, MAX_NAME).to_owned())
+    (network(address), beginning(user, MAX_NAME).to_owned())
 }
 
 /// Returns what stands for a client's address: whoever has one IPv6 address has the 2^64 beside it.
-fn source(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) if !address.is_loopback() => {
             Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
@@ -253,8 +253,8 @@ mod tests {
                 .is_zero()
         );
         assert!(failed.delay(v6("2001:db8:0:1::1"), "hare", now).is_zero());
-        assert_eq!(source(v6("::1")), v6("::1"));
-        assert_eq!(source(v6("::ffff:10.0.0.1")), address(1));
+        assert_eq!(network(v6("::1")), v6("::1"));
+        assert_eq!(network(v6("::ffff:10.0.0.1")), address(1));
     }
 
     #[test]
