@@ -1,3 +1,5 @@
+//! Tests of the settings about users and logins.
+
 use super::tests::{file, load, refused};
 use super::{AuthBackend, PasswordHashing};
 

@@ -81,7 +81,7 @@ fn the_http_api_slows_guesses_too_and_says_401() {
         let waited = guess().await;
         assert!(waited >= Duration::from_secs(1), "{waited:?}");
         let attempts = broker
-            .ask("GET", "/api/auth/attempts/rabbit@localhost", json!(null))
+            .ask("GET", "/api/auth/attempts/leveret@localhost", json!(null))
             .await;
         let http = attempts.body.as_array().into_iter().flatten();
         let http = http.clone().find(|row| row["protocol"] == "http");

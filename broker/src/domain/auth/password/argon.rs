@@ -8,7 +8,6 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use rand::RngCore;
-use std::cell::RefCell;
 use subtle::ConstantTimeEq;
 
 /// The parameters of new hashes (OWASP: Password Storage): 19 MiB, two passes, one lane.
@@ -22,11 +21,6 @@ const MAX_MEMORY_KIB: u32 = NEW.m_cost();
 const MAX_PASSES: u32 = 16;
 const MAX_LANES: u32 = 8;
 const MAX_DIGEST_LEN: usize = 64;
-
-thread_local! {
-    /// The memory of one hash after the other. Threads that check passwords end when there is nothing to do.
-    static BLOCKS: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
-}
 
 /// What a PHC string says.
 struct Parts {
@@ -63,8 +57,6 @@ pub(super) fn hash(password: &str) -> String {
     let mut salt = [0; SALT_LEN];
     rand::rng().fill_bytes(&mut salt);
     let digest = digest(&NEW, &salt, password, DIGEST_LEN).unwrap_or_default();
-    // Unlike logins, this is done on threads that do other things afterwards.
-    BLOCKS.with_borrow_mut(|blocks| *blocks = Vec::new());
     format!(
         "$argon2id$v=19$m={},t={},p={}${}${}",
         NEW.m_cost(),
@@ -93,16 +85,9 @@ pub(super) fn verifies(text: &str, password: &str) -> bool {
 fn digest(params: &Params, salt: &[u8], password: &str, length: usize) -> Option<Vec<u8>> {
     let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
     let mut digest = vec![0; length];
-    BLOCKS.with_borrow_mut(|blocks| {
-        if blocks.len() < params.block_count() {
-            blocks.resize(params.block_count(), Block::default());
-        }
-        let hashed = argon.hash_password_into_with_memory(
-            password.as_bytes(),
-            salt,
-            &mut digest,
-            &mut *blocks,
-        );
-        hashed.ok().map(|()| digest)
-    })
+    // Not kept for the next one: most logins need no hash, and an idle broker is small.
+    let mut blocks = vec![Block::default(); params.block_count()];
+    let hashed =
+        argon.hash_password_into_with_memory(password.as_bytes(), salt, &mut digest, &mut blocks);
+    hashed.ok().map(|()| digest)
 }
