@@ -1,5 +1,6 @@
 //! Tests of the settings about users and logins.
 
+use super::load::unknown;
 use super::tests::{file, load, refused};
 use super::{AuthBackend, PasswordHashing};
 
@@ -33,17 +34,42 @@ fn variables_of_rabbitmq_are_below_ours_and_above_the_file() {
         config.rabbitmq_variables,
         [("RABBITMQ_DEFAULT_VHOST", "default_vhost")]
     );
-    let wrong = refused(&[], &[("RABBITMQ_NODE_PORT", "tcp://10.0.0.1:5672")]);
+    let wrong = refused(&[], &[("RABBITMQ_NODE_PORT", "amqp")]);
     assert_eq!(
         wrong,
-        "environment variable RABBITMQ_NODE_PORT: 'tcp://10.0.0.1:5672' is not a port: use a whole number from 0 to \
-         65535"
+        "environment variable RABBITMQ_NODE_PORT: 'amqp' is not a port: use a whole number from 0 to 65535"
     );
     let twice = [
         ("RABBITMQ_DEFAULT_PASS", "x"),
         ("RABBITMQ_DEFAULT_PASS_FILE", "/x"),
     ];
     assert!(refused(&[], &twice).contains("use one of the two"));
+}
+
+#[test]
+fn the_addresses_of_kubernetes_services_are_no_ports() {
+    let services = [
+        ("LEVERET_MANAGEMENT_PORT", "tcp://10.3.2.1:15672"),
+        ("LEVERET_PORT", "tcp://10.3.2.1:5672"),
+        ("LEVERET_PROMETHEUS_PORT", "udp://10.3.2.1:15692"),
+        ("LEVERET_TLS_PORT", "tcp://10.3.2.1:5671"),
+        ("RABBITMQ_NODE_PORT", "tcp://10.3.2.1:5672"),
+    ];
+    let config = load(&[], &services).unwrap();
+    assert_eq!(config.port, 5672);
+    assert_eq!(
+        (config.management_port, config.prometheus_port),
+        (None, None)
+    );
+    assert!(config.rabbitmq_variables.is_empty());
+    let ports = [("LEVERET_TLS_PORT", "5671"), ("RABBITMQ_NODE_PORT", "5673")];
+    let all = services.into_iter().chain(ports);
+    let unknown = unknown(all.map(|(name, value)| (name.into(), value.into())));
+    assert_eq!(unknown, services.map(|(name, _)| name));
+    let wrong = refused(&[], &[("LEVERET_PORT", "10.3.2.1:5672")]);
+    assert!(wrong.contains("LEVERET_PORT: invalid value"), "{wrong}");
+    let wrong = refused(&[], &[("LEVERET_FRAME_MAX", "tcp://10.3.2.1:1")]);
+    assert!(wrong.contains("LEVERET_FRAME_MAX"), "{wrong}");
 }
 
 #[test]

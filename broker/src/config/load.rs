@@ -1,6 +1,6 @@
 //! Merges the three layers of settings into one configuration.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -99,9 +99,9 @@ impl Config {
         load_all(args, &Environment::of_process())
     }
 
-    /// Returns the variables of the process that begin like settings and are none.
+    /// Returns the variables of the process that look like settings and are none.
     pub fn unknown_variables() -> Vec<String> {
-        unknown(std::env::vars_os().map(|(name, _)| name))
+        unknown(std::env::vars_os())
     }
 
     /// Does what [`load`](Config::load) does, in the given environment.
@@ -184,7 +184,10 @@ fn from_environment(environment: &Environment<'_>) -> Result<Settings, ConfigErr
             continue;
         };
         let name = format!("{PREFIX}{}", flag.replace('-', "_").to_uppercase());
-        let Some(value) = environment.get(&name) else {
+        let Some(value) = environment
+            .get(&name)
+            .filter(|it| !is_of_service(&name, it))
+        else {
             continue;
         };
         let mut given = OsString::from(format!("--{flag}="));
@@ -213,8 +216,16 @@ fn from_environment(environment: &Environment<'_>) -> Result<Settings, ConfigErr
     Ok(settings)
 }
 
-/// Returns which of these variables look like settings and are none: misspelt ones, perhaps.
-pub(super) fn unknown(names: impl IntoIterator<Item = OsString>) -> Vec<String> {
+/// Returns whether a variable is none of ours although it has the name of a port's: Kubernetes sets `LEVERET_PORT` to
+/// `tcp://10.3.2.1:5672` in all pods beside a service that is called `leveret`.
+pub(super) fn is_of_service(name: &str, value: &OsStr) -> bool {
+    let value = value.as_encoded_bytes();
+    let is_address = value.starts_with(b"tcp://") || value.starts_with(b"udp://");
+    name.ends_with("_PORT") && is_address
+}
+
+/// Returns which of these variables, names with values, look like settings and are none: misspelt ones, perhaps.
+pub(super) fn unknown(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
     let flags = Flags::command();
     let is_known = |key: &str| {
         let flag = key.to_lowercase().replace('_', "-");
@@ -222,12 +233,15 @@ pub(super) fn unknown(names: impl IntoIterator<Item = OsString>) -> Vec<String> 
         ["DEFAULT_PASS", "ANONYMOUS_LOGIN_PASS", "TLS_KEY_PASSWORD"].contains(&key)
             || key == key.to_uppercase() && arguments.any(|one| one.get_long() == Some(&flag))
     };
-    let names = names.into_iter().filter_map(|name| name.into_string().ok());
-    let mut unknown: Vec<String> = names
-        .filter(|name| {
-            let is_misspelt = name.strip_prefix(PREFIX).is_some_and(|key| !is_known(key));
-            is_misspelt || rabbitmq::is_without_effect(name)
+    let mut unknown: Vec<String> = variables
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, value)| {
+            let is_none = |key: &str| !is_known(key) || is_of_service(name, value);
+            name.strip_prefix(PREFIX).is_some_and(is_none)
+                || rabbitmq::is_without_effect(name, value)
         })
+        .map(|(name, _)| name)
         .collect();
     unknown.sort();
     unknown

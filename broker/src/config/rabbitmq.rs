@@ -3,9 +3,10 @@
 
 use super::ConfigError;
 use super::data_dir::Environment;
+use super::load::is_of_service;
 use super::settings::Settings;
 use super::values::Secret;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -46,9 +47,13 @@ const OF_THE_SERVER: [&str; 17] = [
 pub type TakenVariable = (&'static str, &'static str);
 
 /// Returns whether a variable would have an effect on a RabbitMQ server, and has none here.
-pub(super) fn is_without_effect(name: &str) -> bool {
+pub(super) fn is_without_effect(name: &str, value: &OsStr) -> bool {
     let is_of_server = OF_THE_SERVER.iter().any(|start| name.starts_with(start));
-    is_of_server && TAKEN.iter().all(|(taken, _)| *taken != name)
+    let is_taken = TAKEN.iter().any(|(taken, _)| *taken == name);
+    match is_taken {
+        true => is_of_service(name, value),
+        false => is_of_server,
+    }
 }
 
 /// Reads the layer of these variables, without what a layer above sets.
@@ -62,7 +67,7 @@ pub(super) fn layer(
     let mut layer = Settings::default();
     let mut taken = Vec::new();
     for (name, setting) in TAKEN {
-        let Some(value) = environment.get(name) else {
+        let Some(value) = environment.get(name).filter(|it| !is_of_service(name, it)) else {
             continue;
         };
         let failed = |reason: String| ConfigError::Environment {

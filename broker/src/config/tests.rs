@@ -494,7 +494,7 @@ fn misspelt_variables_are_found() {
         "HOME",
         "LEVERET_port",
     ];
-    let unknown = super::load::unknown(names.map(OsString::from));
+    let unknown = super::load::unknown(names.map(|name| (OsString::from(name), OsString::new())));
     assert_eq!(unknown, ["LEVERET_MANAGMENT", "LEVERET_port"]);
     let names = [
         "RABBITMQ_DEFAULT_USER",
@@ -505,7 +505,7 @@ fn misspelt_variables_are_found() {
         "RABBITMQ_SERVICE_HOST",
         "RABBITMQ_VERSION",
     ];
-    let unknown = super::load::unknown(names.map(OsString::from));
+    let unknown = super::load::unknown(names.map(|name| (OsString::from(name), OsString::new())));
     assert_eq!(
         unknown,
         ["RABBITMQ_CONFIG_FILE", "RABBITMQ_DEFAULT_PERMISSIONS"]
