@@ -273,6 +273,10 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Flags, Refused> {
         Ok(flags) => Ok(flags),
         Err(error) => Err(match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refused::Shown(error.to_string()),
+            // Otherwise clap's text is the whole help of the command.
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+                Refused::Wrong("a command is missing: selfsigned (leveret tls --help)".to_owned())
+            }
             _ => Refused::Wrong(one_line(&error)),
         }),
     }

@@ -513,6 +513,15 @@ fn misspelt_variables_are_found() {
 }
 
 #[test]
+fn a_missing_command_is_named() {
+    let reason = refused(&["tls"], &[]);
+    assert_eq!(
+        reason,
+        "a command is missing: selfsigned (leveret tls --help)"
+    );
+}
+
+#[test]
 fn help_and_version_are_no_errors() {
     for (flag, wanted) in [("--help", "--data-dir <DIR>"), ("--version", "leveret 0.")] {
         match load(&[flag], &[]) {
