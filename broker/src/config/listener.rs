@@ -97,6 +97,15 @@ impl ListenerSpec {
         }
     }
 
+    /// Returns whether only this machine can connect. Of other names nobody knows until they are resolved.
+    pub(super) fn is_local(&self) -> bool {
+        match &self.place {
+            Place::Address(address) => address.ip().to_canonical().is_loopback(),
+            Place::Name(name, _) => name.eq_ignore_ascii_case("localhost"),
+            Place::Unix(_) => true,
+        }
+    }
+
     /// Sets an option.
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {

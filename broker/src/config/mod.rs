@@ -89,6 +89,14 @@ impl Config {
         beside(Some(plain), tls.map(at))
     }
 
+    /// Returns whether other machines may be able to connect to a listener on which users log in.
+    pub fn is_reachable(&self) -> bool {
+        // The default ports with TLS are on the same addresses as those without.
+        let mut listeners = self.amqp_listeners(true);
+        listeners.extend(self.management_listeners(true));
+        !listeners.iter().all(ListenerSpec::is_local)
+    }
+
     /// Returns whether nobody has chosen the port of this listener of the management HTTP API.
     pub fn is_default_management(&self, spec: &ListenerSpec) -> bool {
         let chosen = match spec.tls {

@@ -150,25 +150,40 @@ fn nobody_can_guess_the_administrator_from_the_network() {
         if is_elsewhere() {
             return;
         }
-        for (user, password) in [("admin", "admin"), ("admin", "guest")] {
+        // Refused before anything listens.
+        let open = ["--bind", "0.0.0.0", "--loopback-users=none"];
+        for (user, password) in [
+            ("admin", "admin"),
+            ("admin", "change me"),
+            ("guest", "guest"),
+        ] {
             let variables = [
                 ("RABBITMQ_DEFAULT_USER", user),
                 ("RABBITMQ_DEFAULT_PASS", password),
             ];
-            let words = refused(&variables, &[]).await;
+            let words = refused(&variables, &open).await;
             assert!(words.contains("a password that anybody guesses"), "{words}");
         }
         let variables = [
             ("LEVERET_DEFAULT_USER", "admin"),
             ("LEVERET_DEFAULT_PASS", "admin"),
         ];
-        let broker = started(&variables, &["--loopback-users=admin"]).await;
-        assert!(can_log_in(&broker, "admin", "admin").await);
+        let mut logs = Vec::new();
+        for options in [&["--loopback-users=admin"][..], &[]] {
+            let mut broker = started(&variables, options).await;
+            assert!(can_log_in(&broker, "admin", "admin").await);
+            logs.push(broker.process().lines().join("\n"));
+        }
+        let warned = "a password that anybody guesses";
+        assert!(!logs[0].contains(warned), "{}", logs[0]);
+        assert!(logs[1].contains(warned), "{}", logs[1]);
         let mut broker = started(&[], &["--loopback-users=none"]).await;
-        let warned = "with a password that everybody knows";
         assert!(broker.process().lines().join("\n").contains(warned));
+        let again = "with a password that everybody knows";
+        broker.restart().await;
+        assert!(broker.process().lines().join("\n").contains(again));
         broker.ctl(&["change_password", "guest", "q7Hn2"]).await;
         broker.restart().await;
-        assert!(!broker.process().lines().join("\n").contains(warned));
+        assert!(!broker.process().lines().join("\n").contains(again));
     });
 }

@@ -9,6 +9,22 @@ use leveret_storage::Store;
 
 const ADMINISTRATOR: &str = "administrator";
 
+/// What anybody tries first, and what examples of settings say, beside nothing and the user's own name.
+const GUESSES: [&str; 12] = [
+    DEFAULT_USER,
+    "password",
+    "passw0rd",
+    "admin",
+    "rabbitmq",
+    "leveret",
+    "changeme",
+    "change me",
+    "secret",
+    "test",
+    "123456",
+    "12345678",
+];
+
 /// Gives the cluster its id, and a broker that is new or was reset the default virtual host and user, unless definitions are
 /// loaded. Returns when they are stored.
 ///
@@ -27,8 +43,16 @@ pub fn add_defaults(broker: &Broker, config: &Config) -> Result<(), RecoveryErro
 
 fn create_defaults(broker: &Broker, config: &Config) -> Result<(), RecoveryError> {
     let (name, password) = (config.default_user.as_str(), config.default_pass.expose());
-    if name != DEFAULT_USER && is_guessable(name, password) && !is_local(broker, name) {
-        return Err(RecoveryError::GuessableDefaultUser(name.to_owned()));
+    if is_guessable(name, password) && !is_local(broker, name) {
+        if config.is_reachable() {
+            return Err(RecoveryError::GuessableDefaultUser(name.to_owned()));
+        }
+        tracing::warn!(
+            user = name,
+            "the default user has a password that anybody guesses: before others can connect, change it with leveretctl \
+             change_password, or list the user in loopback_users; for new data directories set default_pass or \
+             default_pass_file"
+        );
     }
     let mut fx = broker.effects(None);
     broker.add_vhost(
@@ -61,10 +85,9 @@ fn create_defaults(broker: &Broker, config: &Config) -> Result<(), RecoveryError
 
 /// Returns whether a password is among the first that anybody tries.
 fn is_guessable(user: &str, password: &str) -> bool {
-    let guesses = [user, DEFAULT_USER, ""];
-    guesses
-        .iter()
-        .any(|guess| password.eq_ignore_ascii_case(guess))
+    // Not only of ASCII: a user's name may have other letters.
+    let password = password.to_lowercase();
+    password.is_empty() || password == user.to_lowercase() || GUESSES.contains(&&*password)
 }
 
 /// Returns whether a user may log in from this machine only.
@@ -94,7 +117,7 @@ pub(super) fn warn_of_guessable_passwords(broker: &Broker) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Limits;
+    use crate::config::{Limits, ListenerSpecs};
 
     fn started(config: &Config) -> Result<Broker, RecoveryError> {
         let broker = Broker::new(Limits::default(), config.loopback_users.clone(), None);
@@ -114,19 +137,48 @@ mod tests {
         for (user, password) in [
             ("admin", "admin"),
             ("admin", "guest"),
+            ("guest", "guest"),
             ("hare", ""),
-            ("hare", "Hare"),
+            ("hare", "Change Me"),
+            ("häsin", "HÄSIN"),
         ] {
-            let refused = started(&config(user, password)).err().unwrap();
-            let text = refused.to_string();
+            let mut config = config(user, password);
+            config.loopback_users = Vec::new();
+            assert!(started(&config).is_ok());
+            config.bind = [0, 0, 0, 0].into();
+            let text = started(&config).err().unwrap().to_string();
             assert!(text.contains(&format!("default user '{user}'")), "{text}");
-            let mut local = config(user, password);
-            local.loopback_users = vec![user.to_owned()];
-            assert!(started(&local).is_ok());
+            config.loopback_users = vec![user.to_owned()];
+            assert!(started(&config).is_ok());
         }
         for (user, password) in [("guest", "guest"), ("admin", "q7Hn2")] {
-            assert!(started(&config(user, password)).is_ok());
+            let mut config = config(user, password);
+            config.bind = [0, 0, 0, 0].into();
+            assert!(started(&config).is_ok());
         }
+    }
+
+    #[test]
+    fn every_listener_on_which_users_log_in_counts() {
+        let specs = |text: &str| text.parse::<ListenerSpecs>().unwrap().0;
+        let local = "localhost:1,amqps://127.0.0.2:2,[::1]:3,unix:/run/x";
+        for (amqp, management, is_reachable) in [
+            (local, "localhost:1", false),
+            ("amqps://[::]:1", "localhost:1", true),
+            ("hare.example.com:1", "localhost:1", true),
+            (local, "localhost:1,https://192.0.2.1:2", true),
+        ] {
+            let mut config = config("admin", "admin");
+            config.listeners = specs(amqp);
+            config.management_listeners = specs(management);
+            assert_eq!(started(&config).is_err(), is_reachable, "{amqp}");
+            config.listeners = specs(local);
+            config.management = false;
+            assert!(started(&config).is_ok());
+        }
+        let mut config = config("admin", "admin");
+        config.management_bind = [192, 0, 2, 1].into();
+        assert!(started(&config).is_err());
     }
 
     #[test]

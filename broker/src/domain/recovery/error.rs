@@ -19,8 +19,8 @@ pub enum RecoveryError {
     Users(#[from] AuthError),
     /// A new broker would have an administrator whose password can be guessed.
     #[error(
-        "the default user '{0}' would be an administrator with a password that anybody guesses: choose another \
-         (LEVERET_DEFAULT_PASS, default_pass or default_pass_file), or add the user to loopback_users"
+        "the default user '{0}' would be an administrator whom other machines reach, with a password that anybody guesses: \
+         set another (default_pass, default_pass_file or LEVERET_DEFAULT_PASS), or list the user in loopback_users"
     )]
     GuessableDefaultUser(String),
     /// A stored message cannot be decoded although its checksum is right.

@@ -62,8 +62,11 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
     }
     restore_definitions(&broker, &opened.definitions, &mut recovered, &store)?;
     // Only now: what was left of the default virtual host when the broker was reset must not come back with it.
+    let is_new = broker.is_new();
     add_defaults(&broker, config)?;
-    defaults::warn_of_guessable_passwords(&broker);
+    if !is_new {
+        defaults::warn_of_guessable_passwords(&broker);
+    }
     start_queues(&broker);
     drop_messages_without_queue(&broker, recovered.into_keys());
     Ok(broker)
