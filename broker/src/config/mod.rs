@@ -89,6 +89,12 @@ impl Config {
         beside(Some(plain), tls.map(at))
     }
 
+    /// Returns whether a listener for AMQP has TLS. WebSocket does not count: it never asks for a client's certificate.
+    pub fn has_tls(&self) -> bool {
+        let listeners = self.amqp_listeners(!self.tls_certfile.is_empty());
+        listeners.iter().any(|one| one.tls)
+    }
+
     /// Returns whether other machines may be able to connect to a listener on which users log in.
     pub fn is_reachable(&self) -> bool {
         // The default ports with TLS are on the same addresses as those without.

@@ -2,7 +2,7 @@
 //!
 //! How records are encoded (`durable`) and how the store finds them does not belong here.
 
-use crate::config::Config;
+use crate::config::{Config, Mechanism};
 use crate::domain::auth::{Mechanisms, Permission, TopicPermission, User};
 use crate::domain::broker::Broker;
 use crate::domain::durable::{Definition, DestinationKind};
@@ -73,7 +73,7 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
 }
 
 /// Returns the configured login mechanisms. Logs a warning for ANONYMOUS, which is seldom intended where
-/// others can connect.
+/// others can connect, and for EXTERNAL where it is never offered.
 pub(crate) fn mechanisms(config: &Config) -> Mechanisms {
     let user = config.anonymous_login_user.clone();
     let anonymous = user.map(|user| (user, config.anonymous_login_pass.clone()));
@@ -82,6 +82,12 @@ pub(crate) fn mechanisms(config: &Config) -> Mechanisms {
         tracing::warn!(
             user = login.user,
             "anybody may log in as this user: auth_mechanisms includes ANONYMOUS"
+        );
+    }
+    if config.auth_mechanisms.contains(&Mechanism::External) && !config.has_tls() {
+        tracing::warn!(
+            "nobody can log in with a certificate: auth_mechanisms lists EXTERNAL, but no listener for AMQP has TLS; set \
+             tls_certfile"
         );
     }
     mechanisms
