@@ -334,10 +334,12 @@ async fn begin<S: ByteStream + 'static>(
         true => tls.https_config(),
         false => tls.server_config(),
     };
+    let asks_certificate = !shared.is_http && tls.asks_certificate();
     let acceptor = TlsAcceptor::from(config.ok_or(Refused::NoCertificate)?);
-    let accepted = acceptor.accept(ReadAhead::new(socket)).await;
-    let mut stream = accepted.map_err(Refused::Tls)?;
-    let session = stream.get_mut().1;
+    let socket = ReadAhead::new(socket, asks_certificate);
+    let mut stream = acceptor.accept(socket).await.map_err(Refused::Tls)?;
+    let (socket, session) = stream.get_mut();
+    socket.complete();
     session.set_buffer_limit(Some(TLS_OUTPUT_MAX));
     ends.encryption = Some(Arc::new(Encryption::of(session, tls.login_from())));
     Ok((Stream::Other(Box::new(stream)), ends))

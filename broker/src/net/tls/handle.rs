@@ -5,6 +5,7 @@ use super::error::TlsError;
 use super::expiry::{self, Validity};
 use super::files::FileStates;
 use super::settings::{LoginFrom, TlsSettings};
+use crate::config::TlsVerify;
 use parking_lot::{Mutex, RwLock};
 use rustls::ServerConfig;
 use std::sync::Arc;
@@ -65,6 +66,11 @@ impl Tls {
         let in_force = self.0.in_force.read();
         let configs = in_force.loaded.configs.as_ref();
         configs.map(|configs| configs.https.clone())
+    }
+
+    /// Returns whether clients of AMQP are asked for a certificate.
+    pub fn asks_certificate(&self) -> bool {
+        self.0.in_force.read().settings.verify == TlsVerify::Peer
     }
 
     /// Returns what of a client's certificate is the user's name.
