@@ -180,7 +180,10 @@ impl Listener {
             self.opened = None;
         } else if self.opened.is_none() {
             let (endpoint, backlog) = (&self.bound.endpoint, self.options.backlog);
-            let listening = bind::listen(endpoint, &self.spec, backlog);
+            let listening = bind::listen(endpoint, &self.spec, backlog).map_err(|error| {
+                let (kind, place) = (error.kind(), endpoint.to_string());
+                io::Error::new(kind, BindError { place, error })
+            });
             self.opened = Some(listening?.0);
         }
         Ok(())
