@@ -19,7 +19,7 @@ pub(super) fn described(input: &[u8]) -> String {
             "the client speaks HTTP, but this is the port of AMQP; see management_port"
         }
         _ if input.starts_with(b"PROXY ") || input.starts_with(PROXY_V2) => {
-            "the client sent a PROXY protocol header, which is not supported"
+            "the client sent a PROXY protocol header, which this listener does not expect: see proxy_protocol"
         }
         _ if is_mqtt(input) => "the client speaks MQTT, which is not supported",
         _ if input.starts_with(b"CONNECT\n") || input.starts_with(b"STOMP\n") => {
