@@ -244,9 +244,9 @@ fn place_of(text: &str) -> Result<Place, String> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Ok(Place::Address(address));
     }
-    if text.parse::<Ipv6Addr>().is_ok() {
+    if let Some(bracketed) = bracketed(text) {
         return Err(format!(
-            "it has no port, or no brackets around the address: use [{text}]:5672"
+            "it has no port, or no brackets around the address: use {bracketed}"
         ));
     }
     let Some((host, port)) = text.rsplit_once(':') else {
@@ -266,6 +266,18 @@ fn place_of(text: &str) -> Result<Place, String> {
         .parse()
         .map_err(|_| format!("'{port}' is no port: use a whole number from 0 to 65535"))?;
     Ok(Place::Name(host.to_owned(), port))
+}
+
+/// Returns what an IPv6 address without brackets, with or without a port, was probably meant to be.
+fn bracketed(text: &str) -> Option<String> {
+    let is_address = |text: &str| text.parse::<Ipv6Addr>().is_ok();
+    // The end of an address may look like a port, too, but whoever names a listener rather forgets the brackets.
+    match text.rsplit_once(':') {
+        Some((host, port)) if is_address(host) && port.parse::<u16>().is_ok() => {
+            Some(format!("[{host}]:{port}"))
+        }
+        _ => is_address(text).then(|| format!("[{text}]:5672")),
+    }
 }
 
 /// Returns the place of a Unix socket, whose path may be written as in a URL (`unix:///run/x.sock`).
@@ -457,6 +469,9 @@ mod tests {
             ("5672", "it has no port"),
             ("", "it has no port"),
             ("::1", "use [::1]:5672"),
+            ("::1:5673", "use [::1]:5673"),
+            ("::1:15672", "use [::1]:15672"),
+            ("fe80::ab", "use [fe80::ab]:5672"),
             ("localhost:amqp", "'amqp' is no port"),
             ("localhost:70000", "'70000' is no port"),
             ("1.2.3:5672", "use an address and a port"),
