@@ -2,6 +2,7 @@
 
 use super::error::TlsError;
 use super::expiry::{Role, Validity};
+use super::failure;
 use super::pem_file::PemFile;
 use super::settings::TlsSettings;
 use super::sni::Choices;
@@ -12,7 +13,7 @@ use rustls::server::{NoClientAuth, NoServerSessionStorage, WebPkiClientVerifier}
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The permission of everybody to read a file.
@@ -155,7 +156,10 @@ fn certified(
         }
         Err(error) => Err(TlsError::file(
             path,
-            format!("the certificate cannot be used: {error}"),
+            format!(
+                "the certificate cannot be used: {}",
+                failure::own_certificate(&error)
+            ),
         )),
     }
 }
@@ -176,8 +180,9 @@ fn verifier(
             TlsError::file(path, format!("a certificate in it cannot be used: {error}"))
         })?;
     }
-    let mut builder =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let roots = Arc::new(roots);
+    let checking = || WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
+    let mut builder = checking();
     for path in &settings.revoked {
         let lists = PemFile::read(path)?.revocation_lists()?;
         validity.extend(lists.iter().filter_map(|der| Validity::of_list(path, der)));
@@ -190,11 +195,13 @@ fn verifier(
         builder = builder.allow_unauthenticated();
     }
     builder.build().map_err(|error| {
-        let path = settings.revoked.first().unwrap_or(path);
-        TlsError::file(
-            path,
-            format!("clients' certificates cannot be checked with it: {error}"),
-        )
+        // The error does not say which list it is about.
+        let is_wrong = |path: &&PathBuf| {
+            let lists = PemFile::read(path).and_then(|file| file.revocation_lists());
+            lists.is_ok_and(|lists| checking().with_crls(lists).build().is_err())
+        };
+        let path = settings.revoked.iter().find(is_wrong).unwrap_or(path);
+        TlsError::file(path, failure::checking(&error))
     })
 }
 

@@ -1,8 +1,22 @@
 //! Why handshakes fail, in words that say who has to change what.
 
-use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+use rustls::server::VerifierBuilderError;
+use rustls::{
+    AlertDescription, CertRevocationListError, CertificateError, Error, InvalidMessage,
+    PeerIncompatible,
+};
 use std::borrow::Cow;
 use std::io;
+
+/// webpki's name for a certificate that has no extensions.
+const VERSION_1: &str = "UnsupportedCertVersion";
+/// webpki's name for an authority's certificate where a client's or a server's belongs.
+const AUTHORITY: &str = "CaUsedAsEndEntity";
+/// What is wrong with certificates of version 1, and what to do.
+const SIGN_AGAIN: &str =
+    "of X.509 version 1: sign it with extensions (openssl x509 -req -extfile ...)";
+const TOO_LARGE: &str =
+    "the client sends a message that is larger than 64 KiB, which is the most in a handshake";
 
 /// Returns why a handshake has failed, for the log.
 pub fn handshake_failure(error: &io::Error) -> Cow<'static, str> {
@@ -10,12 +24,45 @@ pub fn handshake_failure(error: &io::Error) -> Cow<'static, str> {
     match (inner, error.kind()) {
         (Some(error), _) => of_tls(error),
         (None, io::ErrorKind::UnexpectedEof) => "the client closed the connection".into(),
+        // What rustls says of a message that does not fit into its buffer.
+        (None, _) if error.to_string().contains("message buffer full") => TOO_LARGE.into(),
         (None, _) => error.to_string().into(),
+    }
+}
+
+/// Returns why the broker's own certificate cannot be used.
+pub(super) fn own_certificate(error: &Error) -> Cow<'static, str> {
+    match error {
+        Error::InvalidCertificate(reason) => match unnamed(reason).as_deref() {
+            Some(VERSION_1) => format!("it is {SIGN_AGAIN}").into(),
+            Some(AUTHORITY) => {
+                "it is that of an authority (CA:TRUE): issue one for the broker".into()
+            }
+            _ => reason.to_string().into(),
+        },
+        other => other.to_string().into(),
+    }
+}
+
+/// Returns why clients' certificates cannot be checked with the files of settings.
+pub(super) fn checking(error: &VerifierBuilderError) -> Cow<'static, str> {
+    match error {
+        VerifierBuilderError::InvalidCrl(
+            CertRevocationListError::ParseError
+            | CertRevocationListError::InvalidCrlNumber
+            | CertRevocationListError::UnsupportedCrlVersion,
+        ) => {
+            "a list in it cannot be read: it has to be of version 2 with a CRL number, as openssl ca -gencrl writes it with \
+             crlnumber in its configuration"
+                .into()
+        }
+        other => format!("clients' certificates cannot be checked with it: {other}").into(),
     }
 }
 
 fn of_tls(error: &Error) -> Cow<'static, str> {
     match error {
+        Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) => TOO_LARGE.into(),
         Error::InvalidMessage(_) => "the client does not speak TLS, which this port expects".into(),
         Error::PeerIncompatible(reason) => incompatible(reason),
         Error::NoCertificatesPresented => {
@@ -24,8 +71,7 @@ fn of_tls(error: &Error) -> Cow<'static, str> {
         Error::InvalidCertificate(reason) => certificate(reason),
         Error::AlertReceived(alert) => rejected(*alert),
         Error::General(text) if text.contains("no server certificate chain resolved") => {
-            "the client supports no signature of the kind that the broker's certificates make"
-                .into()
+            "the client offers no cipher or signature that fits the broker's certificates".into()
         }
         other => other.to_string().into(),
     }
@@ -33,7 +79,9 @@ fn of_tls(error: &Error) -> Cow<'static, str> {
 
 fn incompatible(reason: &PeerIncompatible) -> Cow<'static, str> {
     match reason {
-        PeerIncompatible::SupportedVersionsExtensionRequired
+        // Clients of TLS 1.1 and older have no such extension.
+        PeerIncompatible::SignatureAlgorithmsExtensionRequired
+        | PeerIncompatible::SupportedVersionsExtensionRequired
         | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
         | PeerIncompatible::Tls12NotOffered
         | PeerIncompatible::Tls12NotOfferedOrEnabled
@@ -90,7 +138,22 @@ fn certificate(reason: &CertificateError) -> Cow<'static, str> {
             "the client's certificate is not for clients (extendedKeyUsage has no clientAuth)"
                 .into()
         }
-        other => format!("the client's certificate is not valid: {other}").into(),
+        other => match unnamed(other).as_deref() {
+            Some(VERSION_1) => format!("the client's certificate is {SIGN_AGAIN}").into(),
+            Some(AUTHORITY) => {
+                "the client's certificate is that of an authority (CA:TRUE): issue one for the client"
+                    .into()
+            }
+            _ => format!("the client's certificate is not valid: {other}").into(),
+        },
+    }
+}
+
+/// Returns the name of a reason that rustls has no name for, but webpki has.
+fn unnamed(reason: &CertificateError) -> Option<String> {
+    match reason {
+        CertificateError::Other(other) => Some(other.0.to_string()),
+        _ => None,
     }
 }
 

@@ -105,6 +105,9 @@ fn clients_certificates_are_asked_for_and_checked_as_the_settings_say() {
     let mut server = params("server");
     server.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     assert!(refused(&ca.sign(&server)).contains("not for clients"));
+    let mut authority = params("authority");
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    assert!(refused(&ca.sign(&authority)).contains("that of an authority (CA:TRUE)"));
 
     let strict = Tls::open(TlsSettings {
         certificate_required: true,

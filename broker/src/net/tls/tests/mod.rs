@@ -4,5 +4,6 @@ mod ca;
 mod handshakes;
 mod keys;
 mod names;
+mod old;
 mod reload;
 mod selfsigned;
