@@ -74,6 +74,12 @@ impl World {
     fn log(&mut self) -> String {
         self.broker.process().lines().join("\n")
     }
+
+    /// Waits for a line of the log with these words.
+    async fn logged(&mut self, words: &str) {
+        let found = |line: &str| line.contains(words).then_some(());
+        self.broker.process().line(words, found).await;
+    }
 }
 
 fn basic(user: &str, password: &str) -> String {

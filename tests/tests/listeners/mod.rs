@@ -37,7 +37,7 @@ async fn refusal(options: &[&str]) -> String {
     let mut words = String::new();
     eventually("a word of explanation", async || {
         words = process.lines().join("\n");
-        (!words.is_empty()).then_some(())
+        words.contains("error:").then_some(())
     })
     .await;
     assert!(!words.contains("panicked"), "{words}");

@@ -119,14 +119,13 @@ fn hostile_tokens_log_nobody_in_and_are_not_in_the_log() {
         );
         let (status, _) = world.ask("GET", "whoami", &basic("walker", &good));
         assert_eq!(status, 200);
-        let log = world.log();
         for reason in [
             "algorithm 'none' is not accepted",
             "signature_invalid",
             "has expired at timestamp",
             "no_matching_aud_found",
         ] {
-            assert!(log.contains(reason), "{reason}: {log}");
+            world.logged(reason).await;
         }
     });
 }

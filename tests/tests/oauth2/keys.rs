@@ -212,7 +212,7 @@ fn what_cannot_be_used_is_said_at_the_start() {
                 "--auth-backends=http",
                 "--auth-http-ssl-options-cacertfile=/nowhere",
             ],
-            "cannot read /nowhere",
+            "/nowhere: No such file",
         ),
         (vec!["--auth-backends=ldap"], "'ldap' is not a backend"),
     ] {
