@@ -13,9 +13,10 @@ use parking_lot::RwLock;
 use service::{Decision, Path};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Operations that may wait for an answer at a time.
-static WAITING: AskingLimit = AskingLimit::new(64);
+static WAITING: AskingLimit = AskingLimit::new(64, 256, Duration::from_secs(15));
 
 /// The service, which the settings may change. Connections ask the one that is set.
 #[derive(Debug, Default)]

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Renewals that may wait for keys at a time.
-static WAITING_RENEWALS: AskingLimit = AskingLimit::new(8);
+static WAITING_RENEWALS: AskingLimit = AskingLimit::new(8, 32, Duration::from_secs(15));
 
 /// Verifies tokens: what the settings make of it.
 #[derive(Debug)]
