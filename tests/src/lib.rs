@@ -42,7 +42,7 @@ pub use client::{
     Client, Reply, TestChannel, expect_reply, headers, next, nothing_more, reply_of, text,
     try_publish,
 };
-pub use memory::{peak_resident_bytes, resident_bytes};
+pub use memory::{peak_resident_bytes, resident_bytes, settled_bytes};
 pub use process::Process;
 pub use wait::{eventually, eventually_within, run, run_within};
 pub use web::WebReply;

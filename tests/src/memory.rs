@@ -1,10 +1,25 @@
 //! The memory use of a process, read from `/proc`.
 
+use crate::wait::eventually;
 use std::fs;
+use std::time::Duration;
 
 /// Returns the resident memory of a process in bytes (`VmRSS`); panics if there is no such process.
 pub fn resident_bytes(pid: u32) -> u64 {
     status_line(pid, "VmRSS:")
+}
+
+/// Returns the resident memory once it has come to rest: what a login or a start has freed is given back a moment later.
+pub async fn settled_bytes(pid: u32) -> u64 {
+    const LITTLE: u64 = 512 << 10;
+    let mut last = resident_bytes(pid);
+    eventually("the memory comes to rest", async || {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let now = resident_bytes(pid);
+        let moved = std::mem::replace(&mut last, now).abs_diff(now);
+        (moved < LITTLE).then_some(now)
+    })
+    .await
 }
 
 /// Returns the peak resident memory of a process in bytes (`VmHWM`).

@@ -5,7 +5,7 @@ use amq_protocol::protocol::{AMQPClass, connection};
 use lapin::options::BasicAckOptions;
 use lapin::{BasicProperties, Connection};
 use leveret_tests::raw::{Raw, Tune};
-use leveret_tests::{TestBroker, eventually, next, resident_bytes, run, text};
+use leveret_tests::{TestBroker, eventually, next, resident_bytes, run, settled_bytes, text};
 
 /// More than any disk has.
 const MORE_THAN_THERE_IS: &str = "900000GB";
@@ -178,7 +178,7 @@ fn an_alarm_is_over_when_the_memory_is_free() {
         };
         let client = broker.client().await;
         client.queue("q").await;
-        let idle = resident_bytes(broker.pid().expect("our own"));
+        let idle = settled_bytes(broker.pid().expect("our own")).await;
         let body = vec![b'x'; 1024];
         for _ in 0..60_000 {
             let properties = BasicProperties::default();

@@ -3,7 +3,7 @@
 use super::honest::Honest;
 use super::{ALARM_ENDS, start};
 use leveret_tests::raw::{Raw, frame};
-use leveret_tests::{TestBroker, eventually_within, resident_bytes, run};
+use leveret_tests::{TestBroker, eventually_within, resident_bytes, run, settled_bytes};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,7 +15,7 @@ const HELD: usize = 24_000_000;
 /// as long as it stays.
 async fn holder(broker: &TestBroker) -> (Raw, u64) {
     let pid = broker.pid().expect("its own");
-    let before = resident_bytes(pid);
+    let before = settled_bytes(pid).await;
     let mut raw = Raw::connect(broker).await;
     for channel in 1..=3 {
         raw.open_channel(channel).await;

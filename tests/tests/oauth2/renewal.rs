@@ -51,13 +51,12 @@ fn a_new_token_keeps_the_connection_open_with_its_own_rights() {
         raw.consume(1, "lost", "lost").await;
         raw.publish_method(1, "kept").await;
         raw.empty_content(1).await;
-        let narrow = "rabbitmq.read:*/kept rabbitmq.write:*/nothing";
-        update(&mut raw, &world.issuer.token("walker", narrow, 600)).await;
-        // The delivery came before.
         let AMQPClass::Basic(basic::AMQPMethod::Deliver(_)) = raw.method_on(1).await else {
             panic!("expected a delivery");
         };
         raw.content().await;
+        let narrow = "rabbitmq.read:*/kept rabbitmq.write:*/nothing";
+        update(&mut raw, &world.issuer.token("walker", narrow, 600)).await;
         let AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)) = raw.method_on(1).await else {
             panic!("expected basic.cancel");
         };
