@@ -1,6 +1,6 @@
 //! The values of the settings of the backends that are asked about logins.
 
-use super::values::Scalar;
+use super::values::text_or_list;
 use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,12 +36,8 @@ impl FromStr for Words {
 
 impl<'de> Deserialize<'de> for Words {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        match Scalar::deserialize(source) {
-            Ok(Scalar::List(words)) => Words::listed(words.iter().map(String::as_str)),
-            Ok(Scalar::Text(text)) => text.parse(),
-            _ => Err("expected a list; [] for none".to_owned()),
-        }
-        .map_err(de::Error::custom)
+        let listed = |list: &[String]| Words::listed(list.iter().map(String::as_str));
+        text_or_list(source, "expected a list; [] for none", listed)
     }
 }
 

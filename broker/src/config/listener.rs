@@ -2,9 +2,9 @@
 //! `unix:/run/leveret/amqp.sock?mode=660`.
 
 use super::NONE;
-use super::values::Scalar;
+use super::values::text_or_list;
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -353,12 +353,12 @@ impl FromStr for ListenerSpecs {
 
 impl<'de> Deserialize<'de> for ListenerSpecs {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        match Scalar::deserialize(source) {
-            Ok(Scalar::List(texts)) => ListenerSpecs::listed(texts.iter().map(String::as_str)),
-            Ok(Scalar::Text(text)) => text.parse(),
-            _ => Err("expected a list of listeners such as \"localhost:5672\"".to_owned()),
-        }
-        .map_err(de::Error::custom)
+        let listed = |list: &[String]| ListenerSpecs::listed(list.iter().map(String::as_str));
+        text_or_list(
+            source,
+            "expected a list of listeners such as \"localhost:5672\"",
+            listed,
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::NONE;
 use super::shown::Shown;
-use super::values::Scalar;
+use super::values::text_or_list;
 use serde::{Deserialize, Deserializer, de};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -41,12 +41,12 @@ impl FromStr for Paths {
 
 impl<'de> Deserialize<'de> for Paths {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        match Scalar::deserialize(source) {
-            Ok(Scalar::List(paths)) => Paths::listed(paths.iter().map(String::as_str)),
-            Ok(Scalar::Text(text)) => text.parse(),
-            _ => Err("expected a path or a list of paths; [] for none".to_owned()),
-        }
-        .map_err(de::Error::custom)
+        let listed = |list: &[String]| Paths::listed(list.iter().map(String::as_str));
+        text_or_list(
+            source,
+            "expected a path or a list of paths; [] for none",
+            listed,
+        )
     }
 }
 
@@ -180,12 +180,8 @@ impl FromStr for TlsVersions {
 
 impl<'de> Deserialize<'de> for TlsVersions {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        match Scalar::deserialize(source) {
-            Ok(Scalar::List(versions)) => TlsVersions::listed(versions.iter().map(String::as_str)),
-            Ok(Scalar::Text(text)) => text.parse(),
-            _ => Err("expected a list of versions of TLS".to_owned()),
-        }
-        .map_err(de::Error::custom)
+        let listed = |list: &[String]| TlsVersions::listed(list.iter().map(String::as_str));
+        text_or_list(source, "expected a list of versions of TLS", listed)
     }
 }
 

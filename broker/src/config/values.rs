@@ -180,14 +180,32 @@ impl FromStr for Origins {
     }
 }
 
+/// Reads a list of the file, or text that separates the same with commas; `expected` is what is said of anything else.
+pub(super) fn text_or_list<'de, D, T>(
+    source: D,
+    expected: &str,
+    listed: impl FnOnce(&[String]) -> Result<T, String>,
+) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err = String>,
+{
+    match Scalar::deserialize(source) {
+        Ok(Scalar::List(list)) => listed(&list),
+        Ok(Scalar::Text(text)) => text.parse(),
+        _ => Err(expected.to_owned()),
+    }
+    .map_err(de::Error::custom)
+}
+
 impl<'de> Deserialize<'de> for Origins {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        match Scalar::deserialize(source) {
-            Ok(Scalar::List(origins)) => Origins::listed(origins.iter().map(String::as_str)),
-            Ok(Scalar::Text(text)) => text.parse(),
-            _ => Err("expected a list of web origins; [] for none".to_owned()),
-        }
-        .map_err(de::Error::custom)
+        let listed = |list: &[String]| Origins::listed(list.iter().map(String::as_str));
+        text_or_list(
+            source,
+            "expected a list of web origins; [] for none",
+            listed,
+        )
     }
 }
 
