@@ -1,0 +1,242 @@
+// The page as a whole: who is signed in, which view the address names, and the rhythm in which it asks the broker.
+
+import { h, render } from "./dom.js";
+import * as api from "./api.js";
+import { duration } from "./format.js";
+import { notify } from "./dialog.js";
+import { routes, navigation } from "./routes.js";
+import { signInForm } from "./views/signin.js";
+
+// The broker takes samples every five seconds.
+const INTERVAL = 5000;
+// A hidden page only keeps its session alive.
+const HIDDEN_INTERVAL = 60000;
+
+let user = null;
+let view = null;
+
+/** What a view's functions get: where it is, what it knows, and what it can do. */
+function open(address) {
+  const [route, params, query] = resolve(address);
+  const here = address.split("?")[0];
+  const one = {
+    address, here, route, params, query, user, go,
+    state: {}, data: undefined, error: null, answered: 0, busy: null,
+    /** Whether the user has one of these tags, or is administrator. */
+    may: (...tags) => [...tags, "administrator"].some((tag) => user.tags.includes(tag)),
+    get: (address, options) => api.get(address, { signal: one.busy?.signal, ...options }),
+    redraw: () => one === view && draw(),
+    /** The address of this view with other query parameters. */
+    link: (changes) => api.withQuery(here, { ...query, ...changes }),
+    /** Does something, says so, and asks the broker again. */
+    act: async (action, done) => {
+      try {
+        const result = await action();
+        const text = typeof done === "function" ? done(result) : done;
+        if (text) notify(text);
+        return result;
+      } catch (error) {
+        notify(error.message, true);
+      } finally {
+        if (one === view) load(one);
+      }
+    },
+    reload: () => one === view && load(one),
+  };
+  return one;
+}
+
+/** Goes to another view; `replace` leaves no step in the history. */
+export function go(address, { replace } = {}) {
+  if (replace) {
+    history.replaceState(null, "", address);
+    show();
+  } else location.hash = address.slice(1);
+}
+
+function resolve(address) {
+  const [path, query] = address.slice(1).split("?");
+  const parts = path.split("/").filter((part, index) => part || index > 1).map(decode);
+  if (parts.length === 0) parts.push("");
+  for (const route of routes) {
+    const names = route.path.split("/").slice(1);
+    if (names.length !== parts.length || !names.every((name, index) => name[0] === ":" || name === parts[index])) continue;
+    const parameters = names.map((name, index) => [name, parts[index]]).filter(([name]) => name[0] === ":");
+    return [route, Object.fromEntries(parameters.map(([name, value]) => [name.slice(1), value])), Object.fromEntries(new URLSearchParams(query))];
+  }
+  return [{ path: "", title: "Not found", load: async () => null, render: () => h("p.empty", "There is no such page. ", h("a", { href: "#/" }, "Overview")) }, {}, {}];
+}
+
+function decode(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/** Shows the view that the address names. */
+function show() {
+  const address = location.hash || "#/";
+  const before = view;
+  before?.busy?.abort();
+  clearTimeout(before?.timer);
+  view = open(address);
+  const sameView = before?.here === view.here;
+  if (sameView) {
+    // Only the query is another: what was there stays until the answer comes.
+    Object.assign(view, { state: before.state, data: before.data, answered: before.answered });
+  } else window.scrollTo(0, 0);
+  draw();
+  load(view);
+  if (!sameView && before) document.querySelector("main h1")?.focus();
+}
+
+/** Asks the broker, and again after a while: the next time only after an answer, so that requests cannot pile up. */
+async function load(one) {
+  one.busy?.abort();
+  clearTimeout(one.timer);
+  const busy = (one.busy = new AbortController());
+  try {
+    const data = await one.route.load(one);
+    if (busy.signal.aborted || one !== view) return;
+    Object.assign(one, { data, error: null, answered: Date.now() });
+  } catch (error) {
+    if (busy.signal.aborted || error.name === "AbortError" || one !== view) return;
+    one.error = error;
+    if (!(error instanceof api.ApiError)) console.error(error);
+  }
+  draw();
+  const wait = document.hidden ? HIDDEN_INTERVAL : (one.route.interval ?? INTERVAL);
+  one.timer = setTimeout(() => one === view && load(one), wait);
+}
+
+function draw() {
+  const place = document.getElementById("app");
+  if (!user) {
+    document.title = "Sign in – Leveret";
+    return render(place, signInForm(signedIn));
+  }
+  const { route, error, data } = view;
+  const title = typeof route.title === "function" ? route.title(view) : route.title;
+  document.title = `${title} – Leveret`;
+  const disconnected = error?.status === 0;
+  const known = data !== undefined && (!error || disconnected || error.status >= 500);
+  render(place,
+    h("a.skip", { href: "#content", onclick: (event) => { event.preventDefault(); document.querySelector("main h1").focus(); } }, "Skip to the content"),
+    header(),
+    h("main#content", { class: disconnected ? "stale" : undefined, "aria-busy": data === undefined && !error ? "true" : undefined },
+      crumbs(title),
+      h("div#connection", { role: "status" }, connection()),
+      error && !disconnected && h("p.error", { role: "alert" }, explain(error)),
+      known ? body(route) : !error && h("p.loading", "Asking the broker…")));
+}
+
+function body(route) {
+  try {
+    return h("div.view", { key: view.here }, route.render(view));
+  } catch (error) {
+    console.error(error);
+    return h("p.error", { role: "alert" }, `This page has a fault: ${error.message}`);
+  }
+}
+
+function explain(error) {
+  if (error.status === 404) return "It does not exist, or you have no permissions there.";
+  if (error.status === 401 || error.status === 403) return `You may not see this: ${error.message}.`;
+  return error.message;
+}
+
+function connection() {
+  if (view?.error?.status !== 0) return null;
+  return view.answered ? `Not connected since ${duration(Date.now() - view.answered)}: what you see is older. Trying again.` : "The broker does not answer. Trying again.";
+}
+
+function header() {
+  const current = view.route.section ?? view.route.path;
+  const entries = navigation.filter(({ tags }) => !tags || view.may(...tags));
+  return h("header",
+    h("a.brand", { href: "#/", "aria-label": "Leveret: overview" }, h("img", { src: "page/leveret.svg", alt: "", width: 28, height: 28 }), h("span", "Leveret")),
+    h("button.plain.menu", { type: "button", "aria-expanded": String(Boolean(view.state.menu)), "aria-controls": "navigation", onclick: () => { view.state.menu = !view.state.menu; draw(); } }, "Menu"),
+    h("nav#navigation", { class: view.state.menu ? "open" : undefined, "aria-label": "Pages" }, h("ul", entries.map(({ path, title }) =>
+      h("li", h("a", { href: `#${path}`, "aria-current": path === current ? "page" : undefined }, title))))),
+    h("div.who",
+      h("a", { href: "api/index.html", target: "_blank", rel: "noopener" }, "API"),
+      theme(),
+      h("span.user", { title: view.user.tags.join(", ") || "no tags" }, view.user.name),
+      h("button.plain", { type: "button", onclick: leave }, "Sign out")));
+}
+
+function theme() {
+  const themes = ["system", "light", "dark"];
+  const chosen = document.documentElement.dataset.theme ?? "system";
+  return h("select", { "aria-label": "Colours", value: chosen, onchange: (event) => setTheme(event.target.value) }, themes.map((name) => h("option", { value: name }, { system: "System colours", light: "Light", dark: "Dark" }[name])));
+}
+
+// The one thing that is remembered here.
+function setTheme(name) {
+  if (name === "light" || name === "dark") document.documentElement.dataset.theme = name;
+  else delete document.documentElement.dataset.theme;
+  try {
+    name === "system" ? localStorage.removeItem("theme") : localStorage.setItem("theme", name);
+  } catch {
+    // Without storage it lasts as long as the page.
+  }
+}
+
+function crumbs(title) {
+  const above = view.route.above?.(view) ?? [];
+  return h("div.title", above.length > 0 && h("nav", { "aria-label": "Above" }, above.map(([address, name]) => [h("a", { href: address }, name), h("span", { "aria-hidden": "true" }, " › ")])), h("h1", { tabindex: -1 }, title));
+}
+
+function signedIn(session) {
+  user = { name: session.name, tags: session.tags };
+  show();
+  document.querySelector("main h1")?.focus();
+}
+
+async function leave() {
+  try {
+    await api.signOut();
+  } finally {
+    signedOut();
+  }
+}
+
+function signedOut() {
+  view?.busy?.abort();
+  clearTimeout(view?.timer);
+  [user, view] = [null, null];
+  draw();
+}
+
+async function start() {
+  try {
+    setTheme(localStorage.getItem("theme"));
+  } catch {
+    // The system's colours, then.
+  }
+  api.onSignedOut(signedOut);
+  window.addEventListener("hashchange", () => user && show());
+  document.addEventListener("visibilitychange", () => !document.hidden && view && load(view));
+  document.addEventListener("keydown", shortcut);
+  setInterval(() => view?.error?.status === 0 && draw(), 1000);
+  let session = null;
+  try {
+    session = await api.restore();
+  } catch (error) {
+    notify(error.message, true);
+  }
+  session ? signedIn(session) : draw();
+}
+
+function shortcut(event) {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || /INPUT|TEXTAREA|SELECT/.test(event.target.tagName)) return;
+  const field = document.querySelector('[data-shortcut="/"]');
+  if (field) {
+    event.preventDefault();
+    field.focus();
+  }
+}
+
+start();

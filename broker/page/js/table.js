@@ -1,0 +1,101 @@
+// Tables, and pages of long lists that the broker filters, sorts and cuts.
+
+import { h } from "./dom.js";
+import { withQuery } from "./api.js";
+import { count } from "./format.js";
+
+/**
+ * A table. `columns`: [{title, cell: (row) => …, sort: "the key the broker sorts by", number: true, help}]; `key` names a row;
+ * `selection` is a Set of keys that boxes change, `redraw` is called then; `order` is {sort, reverse, link: (sort, reverse) => href}.
+ */
+export function table({ label, columns, rows, key, order, selection, redraw, empty }) {
+  if (rows.length === 0) return h("div.empty", empty);
+  const keys = rows.map(key);
+  const all = selection && keys.every((one) => selection.has(one));
+  const box = (checked, label, change) =>
+    h("td.box", h("input", { type: "checkbox", checked, "aria-label": label, onchange: (event) => { change(event.target.checked); redraw(); } }));
+  return h("div.scroll", { tabindex: 0, role: "region", "aria-label": label }, h("table",
+    h("thead", h("tr",
+      selection && box(all, "Select all of this page", (checked) => keys.forEach((one) => (checked ? selection.add(one) : selection.delete(one)))),
+      columns.map((column) => heading(column, order)))),
+    h("tbody", rows.map((row, index) => h("tr", { key: keys[index], class: selection?.has(keys[index]) ? "selected" : undefined },
+      selection && box(selection.has(keys[index]), `Select ${keys[index]}`, (checked) => (checked ? selection.add(keys[index]) : selection.delete(keys[index]))),
+      columns.map((column, at) => {
+        const tag = at === 0 ? "th" : "td";
+        return h(tag, { class: column.number ? "number" : column.class, scope: at === 0 ? "row" : undefined }, column.cell(row));
+      }))))));
+}
+
+function heading({ title, sort, number, help }, order) {
+  const attributes = { scope: "col", title: help, class: number ? "number" : undefined };
+  if (!sort || !order) return h("th", attributes, title);
+  const sorted = order.sort === sort;
+  // Figures are wanted from the largest, names from A.
+  const reverse = sorted ? !order.reverse : Boolean(number);
+  const direction = order.reverse ? "descending" : "ascending";
+  return h("th", { ...attributes, "aria-sort": sorted ? direction : undefined },
+    h("a", { href: order.link(sort, reverse) }, title, sorted && h("span.direction", { "aria-hidden": "true" }, order.reverse ? " ↓" : " ↑")));
+}
+
+/** Sorts rows in the page itself, by a key with dots. */
+export function sorted(rows, sort, reverse) {
+  if (!sort) return rows;
+  const value = (row) => sort.split(".").reduce((part, name) => part?.[name], row) ?? "";
+  const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b)));
+  return [...rows].sort((a, b) => (reverse ? -1 : 1) * compare(value(a), value(b)));
+}
+
+/** Returns the order that a view's query asks for, as `table` takes it. */
+export function orderOf(view, fallback = { sort: "name", reverse: false }) {
+  const { sort = fallback.sort, reverse } = view.query;
+  return {
+    sort,
+    reverse: reverse === undefined ? sort === fallback.sort && fallback.reverse : reverse === "true",
+    link: (sort, reverse) => view.link({ sort, reverse: String(reverse), page: undefined }),
+  };
+}
+
+/** Asks for the page of a list that a view's query names. `columns` are the keys that the page needs. */
+export async function loadPage(view, address, { columns, parameters, fallback } = {}) {
+  const { page = 1, size = 100, name, regex } = view.query;
+  const { sort, reverse } = orderOf(view, fallback);
+  const asked = (page) => view.get(withQuery(address, {
+    page, page_size: size, name, use_regex: name && regex === "true", sort, sort_reverse: reverse, columns: columns?.join(","), ...parameters,
+  }));
+  try {
+    return await asked(page);
+  } catch (error) {
+    // The list has become shorter.
+    if (error.status === 400 && /out of range/i.test(error.message)) return asked(1);
+    throw error;
+  }
+}
+
+let typing;
+
+/** The row above a list: what to search for, how many there are, and what stands besides. */
+export function searchBar(view, list, noun, ...besides) {
+  const { name = "", regex } = view.query;
+  const search = (changes) => view.go(view.link({ ...changes, page: undefined }), { replace: true });
+  return h("div.bar", { role: "search" },
+    h("input", {
+      type: "search", value: name, placeholder: `Search ${noun}s`, "aria-label": `Search ${noun}s`, "data-shortcut": "/",
+      oninput: (event) => {
+        clearTimeout(typing);
+        const { value } = event.target;
+        typing = setTimeout(() => search({ name: value || undefined }), 250);
+      },
+    }),
+    h("label.inline", h("input", { type: "checkbox", checked: regex === "true", onchange: (event) => search({ regex: event.target.checked ? "true" : undefined }) }), "Regex"),
+    list && h("span.found", { role: "status" }, list.filtered_count === list.total_count ? `${count(list.total_count)} ${list.total_count === 1 ? noun : `${noun}s`}` : `${count(list.filtered_count)} of ${count(list.total_count)} ${noun}s`),
+    h("span.spring"),
+    besides);
+}
+
+/** The links to other pages of a list, below it. */
+export function pager(view, list) {
+  if (!list || list.page_count <= 1) return null;
+  const { page, page_count: pages } = list;
+  const link = (to, title) => (to < 1 || to > pages || to === page ? h("span.off", title) : h("a", { href: view.link({ page: to === 1 ? undefined : to }) }, title));
+  return h("nav.pager", { "aria-label": "Pages" }, link(1, "First"), link(page - 1, "Previous"), h("span", `Page ${count(page)} of ${count(pages)}`), link(page + 1, "Next"), link(pages, "Last"));
+}

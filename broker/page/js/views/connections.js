@@ -1,0 +1,3 @@
+// Connections and channels.
+
+export const routes = [];

@@ -1,0 +1,3 @@
+// Exchanges: the list, and one with its bindings.
+
+export const routes = [];

@@ -1,0 +1,3 @@
+// Limits of virtual hosts and users.
+
+export const routes = [];

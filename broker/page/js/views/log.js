@@ -1,0 +1,3 @@
+// The log, as it is written.
+
+export const routes = [];

@@ -1,0 +1,132 @@
+// The broker at a glance: what it does now, how the node fares, what it listens on, its definitions.
+
+import { h } from "../dom.js";
+import { download, path, post, request, withQuery } from "../api.js";
+import { bytes, count, duration, percent, plural, rate } from "../format.js";
+import { chart, levels, rangeChoice, rates, samplesQuery } from "../chart.js";
+import { dialog } from "../dialog.js";
+import { field } from "../form.js";
+import { firstMessage } from "./first.js";
+
+/** The series of a chart of message_stats, in the order of a message's life. */
+export function messageRates(stats) {
+  const series = [
+    ["Published", "publish", 1], ["Confirmed", "confirm", 7], ["Delivered", "deliver_get", 3], ["Acknowledged", "ack", 4],
+    ["Redelivered", "redeliver", 2], ["Returned", "return_unroutable", 5], ["Dropped", "drop_unroutable", 6], ["Dead-lettered", "dead_lettered", 8],
+  ];
+  return series.map(([name, key, color]) => ({ name, color, points: rates(stats?.[`${key}_details`]) })).filter(({ points, name }) => points.some(([, value]) => value > 0) || ["Published", "Delivered", "Acknowledged"].includes(name));
+}
+
+/** The series of a chart of numbers of messages. */
+export function messageLevels(totals) {
+  return [["Ready", "messages_ready", 1], ["Unacknowledged", "messages_unacknowledged", 2], ["Total", "messages", 8]].map(([name, key, color]) => ({ name, color, points: levels(totals?.[`${key}_details`]) }));
+}
+
+
+function tile(address, figure, name) {
+  return h(address ? "a.tile" : "div.tile", { href: address }, h("b", figure), h("span", name));
+}
+
+function alarms(node) {
+  const said = [];
+  if (node.mem_alarm) said.push(["Memory alarm", `The broker uses ${bytes(node.mem_used)}, more than its limit of ${bytes(node.mem_limit)} (vm_memory_high_watermark). Publishers are blocked until it is less; consumers go on. Consume or purge the longest queues, or raise the limit.`]);
+  if (node.disk_free_alarm) said.push(["Disk alarm", `${bytes(node.disk_free)} are free where the broker keeps its data, less than the limit of ${bytes(node.disk_free_limit)} (disk_free_limit). Publishers are blocked until there is more. Free space on that disk, or consume or purge queues with persistent messages.`]);
+  if (node.being_drained) said.push(["Maintenance", "The node is drained: it takes no connections. “leveretctl revive” ends it."]);
+  return said.map(([title, text]) => h("p.error", { role: "alert", key: title }, h("b", title, ". "), text));
+}
+
+function nodePanel(node) {
+  const points = (key) => levels(node[`${key}_details`]);
+  const meter = (name, used, total, write) => h("div", h("dl.facts", h("dt", name), h("dd", `${write(used)} of ${write(total)}`)), h("div", { class: used / total > 0.8 ? "meter high" : "meter", role: "meter", "aria-label": name, "aria-valuenow": Math.round((used / total) * 100), "aria-valuemin": 0, "aria-valuemax": 100 }, h("span", { style: { width: percent(Math.min(1, used / total)).replace(" ", "") } })));
+  return h("section",
+    h("h2", "Node ", h("span.mono", node.name)),
+    h("div.columns",
+      chart({ title: "Memory", unit: "bytes", series: [{ name: "Resident", color: 3, points: points("mem_used") }], limit: { value: node.mem_limit, name: "alarm" } }),
+      chart({ title: "Free disk", unit: "bytes", series: [{ name: "Free", color: 7, points: points("disk_free") }] })),
+    h("div.columns",
+      h("div.panel", meter("Memory until the alarm", node.mem_used, node.mem_limit, bytes), meter("File descriptors", node.fd_used, node.fd_total, count), meter("Connections' sockets", node.sockets_used, node.sockets_total, count)),
+      h("dl.facts",
+        h("dt", "Up for"), h("dd", duration(node.uptime)),
+        h("dt", "Free disk"), h("dd", `${bytes(node.disk_free)} (alarm below ${bytes(node.disk_free_limit)})`),
+        h("dt", "Process"), h("dd", `${node.os_pid}, ${plural(node.processors, "processor")}`),
+        h("dt", "Data"), h("dd.mono", node.db_dir),
+        h("dt", "Log"), h("dd.mono", node.log_files.length ? node.log_files.join(", ") : "standard output"),
+        h("dt", "Configuration"), h("dd.mono", node.config_files.length ? node.config_files.join(", ") : "no file"))));
+}
+
+function churn(rates = {}, speed) {
+  const rows = [["Connections", "connection_created", "connection_closed"], ["Channels", "channel_created", "channel_closed"], ["Queues", "queue_declared", "queue_deleted"]];
+  const cell = (key) => h("td.number", rate(rates[`${key}_details`]?.rate ?? 0), " ", h("span.faint", `(${count(rates[key] ?? 0)})`));
+  return h("section", h("h2", "Churn"), h("table",
+    h("thead", h("tr", h("th", { scope: "col" }, "A second (and since the start)"), h("th.number", { scope: "col" }, "opened"), h("th.number", { scope: "col" }, "closed"))),
+    h("tbody", rows.map(([name, opened, closed]) => h("tr", { key: name }, h("th", { scope: "row" }, name), cell(opened), cell(closed))))),
+    h("p.help", "Many new connections or channels a second cost more than the messages they carry: keep them open. ", speed("return_unroutable") + speed("drop_unroutable") > 0 && "Some messages reach no queue: trace shows why."));
+}
+
+function listeners(all) {
+  return h("section", h("h2", "Listeners"), h("table",
+    h("thead", h("tr", ["Protocol", "Address", "Port"].map((title) => h("th", { scope: "col", class: title === "Port" ? "number" : undefined }, title)))),
+    h("tbody", all.map((one) => h("tr", { key: `${one.protocol} ${one.ip_address}:${one.port}` }, h("th", { scope: "row" }, one.protocol), h("td", one.ip_address), h("td.number", one.port || "–"))))));
+}
+
+function definitions(view) {
+  if (!view.may()) return null;
+  const { vhosts } = view.data;
+  const address = (vhost) => (vhost ? path`/definitions/${vhost}` : "/definitions");
+  const vhostChoice = (id) => h("select", { id, name: "vhost" }, h("option", { value: "" }, "the whole broker"), vhosts.map(({ name }) => h("option", { value: name, key: name }, name)));
+  const save = () => {
+    const vhost = document.getElementById("export-vhost").value;
+    const name = `leveret-definitions${vhost ? `-${vhost.replace(/\W+/g, "_")}` : ""}-${new Date().toISOString().slice(0, 10)}.json`;
+    view.act(async () => download(name, await request("GET", address(vhost), { raw: true })), "The definitions are saved to a file.");
+  };
+  const upload = () => dialog({
+    title: "Upload definitions",
+    button: "Upload",
+    content: h("div.fields", h("div.wide", field("File", h("input", { type: "file", name: "file", accept: ".json,application/json", required: true }), "A definitions file of Leveret or RabbitMQ. Objects that exist already stay as they are; users and policies of the same name are replaced.")), field("For", vhostChoice("import-vhost"))),
+    action: async (form) => {
+      await post(address(form.elements.vhost.value), await form.elements.file.files[0].text());
+      view.act(async () => {}, "The definitions are loaded.");
+    },
+  });
+  return h("section", h("h2", "Definitions"),
+    h("p.help", "Users, virtual hosts, permissions, exchanges, queues, bindings, policies and limits, without messages, as RabbitMQ reads and writes them. The file has password hashes: keep it safe."),
+    h("div.bar", h("label", { for: "export-vhost" }, "Of"), vhostChoice("export-vhost"), h("button", { type: "button", onclick: save }, "Download"), h("button", { type: "button", onclick: upload }, "Upload…")));
+}
+
+export const routes = [{
+  path: "/",
+  title: "Overview",
+  async load(view) {
+    const range = samplesQuery(view.query.range);
+    const node = view.may("monitoring") && view.get(withQuery("/nodes", samplesQuery(view.query.range, ["node_stats"])));
+    const [all, nodes, vhosts] = await Promise.all([view.get(withQuery("/overview", range)), node, view.get("/vhosts?columns=name")]);
+    return { all, node: nodes?.[0], vhosts };
+  },
+  render(view) {
+    const { all, node } = view.data;
+    const { object_totals: objects, queue_totals: totals, message_stats: stats = {} } = all;
+    const speed = (key) => stats[`${key}_details`]?.rate ?? 0;
+    return [
+      node && alarms(node),
+      h("div.tiles",
+        tile("#/queues?sort=messages_ready&reverse=true", count(totals.messages_ready ?? 0), "messages ready"),
+        tile("#/queues?sort=messages_unacknowledged&reverse=true", count(totals.messages_unacknowledged ?? 0), "unacknowledged"),
+        tile(null, rate(speed("publish")), "published"),
+        tile(null, rate(speed("deliver_get")), "delivered"),
+        tile("#/connections", count(objects.connections), "connections"),
+        tile("#/channels", count(objects.channels), "channels"),
+        tile("#/queues", count(objects.queues), "queues"),
+        tile("#/exchanges", count(objects.exchanges), "exchanges"),
+        objects.consumers !== undefined && tile(null, count(objects.consumers), "consumers")),
+      objects.queues === 0 && objects.connections === 0 && h("section", h("h2", "Send a first message"), firstMessage()),
+      rangeChoice(view),
+      h("div.columns",
+        h("section", chart({ title: "Messages a second", unit: "rate", series: messageRates(stats), empty: "Nothing was published yet." })),
+        h("section", chart({ title: "Queued messages", series: messageLevels(totals) }))),
+      node && nodePanel(node),
+      h("div.columns", churn(all.churn_rates, speed), all.listeners && listeners(all.listeners)),
+      definitions(view),
+      h("p.faint", `Leveret ${all.product_version}, compatible with RabbitMQ ${all.rabbitmq_version}. Cluster name: ${all.cluster_name}.`),
+    ];
+  },
+}];

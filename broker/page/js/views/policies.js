@@ -1,0 +1,3 @@
+// Policies, and which objects they match.
+
+export const routes = [];

@@ -1,0 +1,3 @@
+// Queues: the list, one queue, and its messages.
+
+export const routes = [];

@@ -1,0 +1,3 @@
+// Streams: their offsets, segments and readers.
+
+export const routes = [];

@@ -1,0 +1,3 @@
+// The trace: where a message would go, and why.
+
+export const routes = [];

@@ -1,0 +1,3 @@
+// Virtual hosts.
+
+export const routes = [];
