@@ -48,6 +48,7 @@ mod shutdown;
 mod signals;
 mod streams;
 mod tidy;
+mod tidy_page;
 mod tls;
 mod tools;
 mod top;

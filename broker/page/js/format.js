@@ -49,7 +49,7 @@ export function duration(milliseconds) {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
   const parts = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
   const first = parts.findIndex(([, size]) => seconds >= size);
-  if (first < 0) return milliseconds > 0 && milliseconds < 500 ? `${Math.round(milliseconds)} ms` : "0 s";
+  if (first < 0) return milliseconds > 0 ? `${milliseconds < 10 ? short.format(milliseconds) : Math.round(milliseconds)} ms` : "0 s";
   const [unit, size] = parts[first];
   const left = parts[first + 1] && Math.floor((seconds % size) / parts[first + 1][1]);
   return `${Math.floor(seconds / size)} ${unit}${left ? ` ${left} ${parts[first + 1][0]}` : ""}`;

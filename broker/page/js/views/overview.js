@@ -31,6 +31,7 @@ function alarms(node) {
   const said = [];
   if (node.mem_alarm) said.push(["Memory alarm", `The broker uses ${bytes(node.mem_used)}, more than its limit of ${bytes(node.mem_limit)} (vm_memory_high_watermark). Publishers are blocked until it is less; consumers go on. Consume or purge the longest queues, or raise the limit.`]);
   if (node.disk_free_alarm) said.push(["Disk alarm", `${bytes(node.disk_free)} are free where the broker keeps its data, less than the limit of ${bytes(node.disk_free_limit)} (disk_free_limit). Publishers are blocked until there is more. Free space on that disk, or consume or purge queues with persistent messages.`]);
+  if (node.store?.problem) said.push(["The store cannot be written", `${node.store.problem}. Confirms and declarations wait until it can. Look at the disk of ${node.db_dir} and at the log.`]);
   if (node.being_drained) said.push(["Maintenance", "The node is drained: it takes no connections. “leveretctl revive” ends it."]);
   return said.map(([title, text]) => h("p.error", { role: "alert", key: title }, h("b", title, ". "), text));
 }
@@ -48,6 +49,7 @@ function nodePanel(node) {
       h("dl.facts",
         h("dt", "Up for"), h("dd", duration(node.uptime)),
         h("dt", "Free disk"), h("dd", `${bytes(node.disk_free)} (alarm below ${bytes(node.disk_free_limit)})`),
+        node.store && [h("dt", "Store"), h("dd", `${bytes(node.store.log_bytes)} in the log, ${bytes(node.store.database_bytes)} in the database; the last sync took ${duration(node.store.last_sync_ms)}`)],
         h("dt", "Process"), h("dd", `${node.os_pid}, ${plural(node.processors, "processor")}`),
         h("dt", "Data"), h("dd.mono", node.db_dir),
         h("dt", "Log"), h("dd.mono", node.log_files.length ? node.log_files.join(", ") : "standard output"),

@@ -8,6 +8,7 @@ use crate::manage::AdminContext;
 use crate::plumbing::alarms::Resource;
 use crate::plumbing::system;
 use crate::text::names::{NODE_NAME, RABBITMQ_VERSION};
+use leveret_storage::{Health, Stats};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::num::NonZero;
@@ -73,10 +74,44 @@ pub struct Node {
     pub db_dir: String,
     pub config_files: Vec<String>,
     pub log_files: Vec<String>,
+    /// How the store is doing; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreFigures>,
     /// Zeros.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     pub erlang: Map<String, Value>,
+}
+
+/// How the store is doing: Leveret's own.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct StoreFigures {
+    /// Bytes of the commit log that are not in the database yet.
+    pub log_bytes: u64,
+    /// Bytes of the database.
+    pub database_bytes: u64,
+    /// Bytes that wait to be written.
+    pub backlog_bytes: u64,
+    /// Commits that were written and synced.
+    pub commits: u64,
+    /// How long the last of them took, in milliseconds.
+    pub last_sync_ms: f64,
+    /// What cannot be written, and why; `None` if all is well.
+    pub problem: Option<String>,
+}
+
+impl StoreFigures {
+    fn of(stats: Stats) -> Self {
+        let Health { write, checkpoint } = stats.health;
+        StoreFigures {
+            log_bytes: stats.log_bytes,
+            database_bytes: stats.sled_bytes,
+            backlog_bytes: stats.backlog_bytes,
+            commits: stats.commits,
+            last_sync_ms: stats.last_sync.as_secs_f64() * 1000.0,
+            problem: write.or(checkpoint),
+        }
+    }
 }
 
 /// A program in the node.
@@ -152,6 +187,10 @@ impl Node {
             db_dir: context.data_dir.display().to_string(),
             config_files: config_files(context),
             log_files: context.log.locations(),
+            store: broker
+                .store
+                .as_ref()
+                .map(|store| StoreFigures::of(store.stats())),
             erlang: erlang::node_figures(),
         }
     }
