@@ -5,10 +5,11 @@ import { withQuery } from "./api.js";
 import { count } from "./format.js";
 
 /**
- * A table. `columns`: [{title, cell: (row) => …, sort: "the key the broker sorts by", number: true, help}]; `key` names a row;
+ * A table. `columns`: [{title, cell: (row) => …, sort: "the key the broker sorts by", number: true, help}]; `key` tells rows
+ * apart, and is what the box of a row is called unless `name` returns something better;
  * `selection` is a Set of keys that boxes change, `redraw` is called then; `order` is {sort, reverse, link: (sort, reverse) => href}.
  */
-export function table({ label, columns, rows, key, order, selection, redraw, empty }) {
+export function table({ label, columns, rows, key, order, selection, redraw, empty, name = key }) {
   if (rows.length === 0) return h("div.empty", empty);
   const keys = rows.map(key);
   const all = selection && keys.every((one) => selection.has(one));
@@ -19,7 +20,7 @@ export function table({ label, columns, rows, key, order, selection, redraw, emp
       selection && box(all, "Select all of this page", (checked) => keys.forEach((one) => (checked ? selection.add(one) : selection.delete(one)))),
       columns.map((column) => heading(column, order)))),
     h("tbody", rows.map((row, index) => h("tr", { key: keys[index], class: selection?.has(keys[index]) ? "selected" : undefined },
-      selection && box(selection.has(keys[index]), `Select ${keys[index]}`, (checked) => (checked ? selection.add(keys[index]) : selection.delete(keys[index]))),
+      selection && box(selection.has(keys[index]), `Select ${name(row)}`, (checked) => (checked ? selection.add(keys[index]) : selection.delete(keys[index]))),
       columns.map((column, at) => {
         const tag = at === 0 ? "th" : "td";
         return h(tag, { class: column.number ? "number" : column.class, scope: at === 0 ? "row" : undefined }, column.cell(row));
