@@ -1,3 +1,205 @@
-// Queues: the list, one queue, and its messages.
+// Queues: the list, and what can be done to several of them at once.
 
-export const routes = [];
+import { h } from "../dom.js";
+import { path, put, remove, withQuery } from "../api.js";
+import { policyKeys } from "../arguments.js";
+import { bulk, nameList } from "../bulk.js";
+import { levels, sparkline } from "../chart.js";
+import { fromPairs, pairs, text } from "../form.js";
+import { bytes, count, percent, plural, rate } from "../format.js";
+import { queueLink } from "../links.js";
+import { loadPage, orderOf, pager, searchBar, table } from "../table.js";
+import { declareRoute } from "./declare.js";
+import { firstMessage } from "./first.js";
+import { features, queueRoute, stateBadge } from "./queue.js";
+
+// The small charts show ten minutes by twenty samples.
+const TREND = { lengths_age: 600, lengths_incr: 30 };
+
+const value = (row, key) => key.split(".").reduce((part, name) => part?.[name], row);
+const quiet = (figure, written) => (figure ? written : h("span.faint", written));
+
+const number = (id, title, key, write, shown, help) => ({
+  id, title, keys: [key], sort: key, number: true, shown, help,
+  cell: (row) => quiet(value(row, key), write(value(row, key))),
+});
+const speed = (id, title, counter, shown, help) => {
+  const key = `message_stats.${counter}_details.rate`;
+  return { ...number(id, title, key, rate, shown, help), cell: (row) => quiet(value(row, key), rate(value(row, key) ?? 0)) };
+};
+
+// What the list can show; `shown`: what it shows unless the address says otherwise.
+const COLUMNS = [
+  { id: "type", title: "Type", keys: ["durable", "auto_delete", "exclusive", "arguments", "operator_policy"], sort: "type", shown: true, help: "The type, what it was declared with, and the policy that applies", cell: (row) => [row.type ?? "classic", " ", features(row), policyCell(row)] },
+  { id: "state", title: "State", keys: ["state"], sort: "state", shown: true, cell: stateBadge },
+  number("ready", "Ready", "messages_ready", count, true, "Messages that wait for a consumer"),
+  number("unacked", "Unacked", "messages_unacknowledged", count, true, "Messages that consumers have, and have not acknowledged"),
+  number("total", "Total", "messages", count, true, "All messages"),
+  { id: "trend", title: "10 minutes", keys: ["messages_details.samples"], shown: true, help: "All messages over the last ten minutes", cell: trend },
+  number("bytes", "Bytes", "message_bytes", bytes, true, "The size of all message bodies"),
+  speed("in", "In", "publish", true, "Messages that enter the queue"),
+  speed("out", "Out", "deliver_get", true, "Messages that are delivered, or got"),
+  speed("ack", "Ack", "ack", true, "Messages that are acknowledged"),
+  { ...number("consumers", "Consumers", "consumers", count, true, "How many, and the part of the time in which they could take a message at once"), keys: ["consumer_utilisation"], cell: ({ consumers, consumer_utilisation: part }) => quiet(consumers, `${count(consumers)}${consumers && Number.isFinite(part) ? `, ${percent(part)}` : ""}`) },
+  { ...number("utilisation", "Utilisation", "consumer_utilisation", percent, false, "The part of the time in which consumers could take a message at once"), cell: (row) => (row.consumers ? percent(row.consumer_utilisation ?? NaN) : "–") },
+  { id: "policy", title: "Policy", keys: [], sort: "policy", cell: ({ policy }) => policy ?? "–" },
+  speed("redelivered", "Redelivered", "redeliver", false, "Messages that are delivered again"),
+  number("persistent", "Persistent", "messages_persistent", count, false, "Messages that survive a restart"),
+  number("in-memory", "In memory", "message_bytes_ram", bytes, false, "The size of the message bodies in memory"),
+  number("paged-out", "Paged out", "message_bytes_paged_out", bytes, false, "The size of the message bodies that are only on disk"),
+  number("memory", "Memory", "memory", bytes, false, "What the queue takes in memory"),
+  { id: "tag", title: "Single active consumer", keys: ["single_active_consumer_tag"], cell: (row) => row.single_active_consumer_tag ?? "–" },
+];
+
+function policyCell({ policy, operator_policy: operator }) {
+  return [policy, operator].map((name, index) => name && [h("a.badge", { href: withQuery("#/policies", { name }), title: index ? "the operator policy that applies" : "the policy that applies" }, name), " "]);
+}
+
+function trend({ messages_details: details, messages }) {
+  return sparkline(levels(details), `${plural(messages ?? 0, "message")}, over the last ten minutes`);
+}
+
+function chosenColumns(view) {
+  const named = view.query.columns?.split(",");
+  return COLUMNS.filter(({ id, shown }) => (named ? named.includes(id) : shown));
+}
+
+function columnChoice(view) {
+  const chosen = new Set(chosenColumns(view).map(({ id }) => id));
+  const change = (id, on) => {
+    on ? chosen.add(id) : chosen.delete(id);
+    const all = COLUMNS.filter(({ id }) => chosen.has(id)).map(({ id }) => id);
+    const usual = COLUMNS.every(({ id, shown }) => chosen.has(id) === Boolean(shown));
+    // With no column left the names are still there.
+    view.go(view.link({ columns: usual ? undefined : all.join(",") || "none" }), { replace: true });
+  };
+  return h("details.column-choice", h("summary", "Columns"), h("div.panel", COLUMNS.map(({ id, title, help }) =>
+    h("label.inline", { key: id, title: help }, h("input", { type: "checkbox", checked: chosen.has(id), onchange: (event) => change(id, event.target.checked) }), title)),
+  h("label.inline", "Rows of a page ", h("select", { value: view.query.size ?? "100", onchange: (event) => view.go(view.link({ size: event.target.value === "100" ? undefined : event.target.value, page: undefined }), { replace: true }) }, ["25", "100", "250", "500"].map((size) => h("option", { value: size }, size))))));
+}
+
+function vhostChoice(view) {
+  const { vhosts } = view.data;
+  if (vhosts.length < 2) return null;
+  return h("select", { "aria-label": "Virtual host", value: view.query.vhost ?? "", onchange: (event) => view.go(view.link({ vhost: event.target.value || undefined, page: undefined })) },
+    h("option", { value: "" }, "All virtual hosts"), vhosts.map((name) => h("option", { value: name, key: name }, name)));
+}
+
+// The rows that are selected, which need not be on the page that is shown.
+function selectedRows(view) {
+  return [...view.state.selection].map((key) => view.state.seen.get(key)).filter(Boolean);
+}
+
+const rowKey = ({ vhost, name }) => JSON.stringify([vhost, name]);
+const rowName = ({ name }) => name || "(empty name)";
+const total = (rows, key) => rows.reduce((sum, row) => sum + (row[key] ?? 0), 0);
+
+async function finish(view, done, what) {
+  if (done > 0) view.act(async () => {}, `${plural(done, "queue")} ${done === 1 ? "is" : "are"} ${what}.`);
+}
+
+async function purge(view, rows) {
+  const ready = total(rows, "messages_ready");
+  const done = await bulk({
+    title: `Purge ${plural(rows.length, "queue")}`, button: "Purge", danger: true, items: rows, name: rowName, noun: "queue",
+    question: [h("p", `Delete their ${plural(ready, "ready message")}? Unacknowledged messages stay with their consumers.`), nameList(rows.map(rowName))],
+    action: ({ vhost, name }) => remove(path`/queues/${vhost}/${name}/contents`),
+  });
+  finish(view, done, "empty");
+}
+
+async function destroy(view, rows) {
+  const [messages, consumers] = [total(rows, "messages"), total(rows, "consumers")];
+  const done = await bulk({
+    title: `Delete ${plural(rows.length, "queue")}`, button: "Delete", danger: true, items: rows, name: rowName, noun: "queue",
+    question: [h("p", `Delete them with their ${plural(messages, "message")} and all their bindings? ${consumers ? `${plural(consumers, "consumer")} will be cancelled.` : "They have no consumers."}`), nameList(rows.map(rowName))],
+    action: async (row) => {
+      await remove(path`/queues/${row.vhost}/${row.name}`);
+      view.state.selection.delete(rowKey(row));
+    },
+  });
+  finish(view, done, "deleted");
+}
+
+/** Returns a pattern that matches these names and no others. */
+export function patternOf(names) {
+  const escaped = names.map((name) => name.replace(/[\\.+*?()|[\]{}^$]/g, "\\$&"));
+  return `^(${escaped.join("|")})$`;
+}
+
+async function setPolicy(view, rows) {
+  const vhosts = [...new Set(rows.map(({ vhost }) => vhost))];
+  const pattern = (vhost) => patternOf(rows.filter((row) => row.vhost === vhost).map(({ name }) => name));
+  const earlier = [...new Set(rows.map(({ policy }) => policy).filter(Boolean))];
+  const definition = [["", ""]];
+  const done = await bulk({
+    title: `Set a policy for ${plural(rows.length, "queue")}`, button: "Set policy", wide: true, items: vhosts, name: (vhost) => `virtual host ${vhost}`, noun: "virtual host",
+    question: (redraw) => h("div.fields",
+      text("Name", "name", "A policy of this name is replaced.", { required: true }),
+      text("Priority", "priority", `Of the policies that match a queue only the one with the highest priority applies. ${earlier.length ? `Some of these queues have ${earlier.join(", ")} now.` : "No policy applies to these queues now."}`, { type: "number", value: "0", required: true }),
+      h("div.wide", pairs("Definition", definition, redraw, { known: policyKeys })),
+      h("div.wide", h("p.help", "The pattern matches exactly the chosen names:"), vhosts.map((vhost) => h("pre", { key: vhost }, pattern(vhost))))),
+    check: () => {
+      if (Object.keys(fromPairs(definition)).length === 0) throw new Error("Say what the policy sets, such as max-length 1000.");
+    },
+    action: (vhost, form) => put(path`/policies/${vhost}/${form.elements.name.value}`, { pattern: pattern(vhost), definition: fromPairs(definition), priority: Number(form.elements.priority.value), "apply-to": "queues" }),
+  });
+  finish(view, done && rows.length, "given the policy");
+}
+
+function selectionBar(view) {
+  const { selection } = view.state;
+  if (selection.size === 0) return null;
+  const rows = selectedRows(view);
+  const purgeable = rows.filter(({ type }) => type !== "stream");
+  const clear = () => { selection.clear(); view.redraw(); };
+  return h("div.bar.selection", { role: "group", "aria-label": "What to do with the selected queues" },
+    h("b", { role: "status" }, `${count(selection.size)} selected`),
+    purgeable.length > 0 && h("button.danger", { type: "button", onclick: () => purge(view, purgeable) }, purgeable.length < rows.length ? `Purge ${purgeable.length} (not streams)…` : "Purge…"),
+    h("button.danger", { type: "button", onclick: () => destroy(view, rows) }, "Delete…"),
+    view.may("policymaker") && h("button", { type: "button", onclick: () => setPolicy(view, rows) }, "Set policy…"),
+    h("button.plain", { type: "button", onclick: clear }, "Select none"));
+}
+
+function nothing(view) {
+  const { list } = view.data;
+  if (list.total_count > 0) return h("p", "No queue has such a name. ", h("a", { href: view.link({ name: undefined, regex: undefined, page: undefined }) }, "Show all"));
+  return [h("p", "There are no queues here. ", h("a", { href: withQuery("#/declare/queue", { vhost: view.query.vhost }) }, "Declare one"), ", or let a client do it."), firstMessage()];
+}
+
+const listRoute = {
+  path: "/queues",
+  title: "Queues",
+  async load(view) {
+    const { vhost } = view.query;
+    const columns = new Set(["name", "vhost", "type", "policy", "messages", "messages_ready", "consumers", ...chosenColumns(view).flatMap(({ keys }) => keys)]);
+    const wantsTrend = columns.has("messages_details.samples");
+    const [list, vhosts] = await Promise.all([
+      loadPage(view, vhost === undefined ? "/queues" : path`/queues/${vhost}`, { columns: [...columns], parameters: wantsTrend ? TREND : {} }),
+      view.data?.vhosts ?? view.get("/vhosts?columns=name").then((all) => all.map(({ name }) => name)),
+    ]);
+    return { list, vhosts };
+  },
+  render(view) {
+    const { list, vhosts } = view.data;
+    const { state, query } = view;
+    state.selection ??= new Set();
+    // What is selected on other pages stays as it was seen there.
+    const elsewhere = [...(state.seen ?? [])].filter(([key]) => state.selection.has(key));
+    state.seen = new Map([...elsewhere, ...list.items.map((row) => [rowKey(row), row])]);
+    const vhostColumn = { title: "Virtual host", sort: "vhost", cell: ({ vhost }) => vhost };
+    const columns = [
+      { title: "Name", sort: "name", cell: ({ vhost, name }) => queueLink(vhost, name) },
+      query.vhost === undefined && vhosts.length > 1 && vhostColumn,
+      ...chosenColumns(view),
+    ].filter(Boolean);
+    return [
+      searchBar(view, list, "queue", vhostChoice(view), columnChoice(view), h("a.button", { href: withQuery("#/declare/queue", { vhost: query.vhost }) }, "Declare a queue")),
+      selectionBar(view),
+      h("section", table({ label: "Queues", columns, rows: list.items, key: rowKey, name: rowName, order: orderOf(view), selection: state.selection, redraw: view.redraw, empty: nothing(view) })),
+      pager(view, list),
+    ];
+  },
+};
+
+export const routes = [listRoute, queueRoute, declareRoute];

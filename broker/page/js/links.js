@@ -1,0 +1,20 @@
+// The addresses of the views of single objects, and links to them.
+
+import { h } from "./dom.js";
+import { path } from "./api.js";
+
+export const queueAddress = (vhost, name) => `#${path`/queues/${vhost}/${name}`}`;
+export const streamAddress = (vhost, name) => `#${path`/streams/${vhost}/${name}`}`;
+export const exchangeAddress = (vhost, name) => `#${path`/exchanges/${vhost}/${name || "amq.default"}`}`;
+export const connectionAddress = (name) => `#${path`/connections/${name}`}`;
+export const channelAddress = (name) => `#${path`/channels/${name}`}`;
+
+/** A link to a queue; an empty name is written as such. */
+export function queueLink(vhost, name) {
+  return h("a", { href: queueAddress(vhost, name), dir: "auto" }, name || "(empty name)");
+}
+
+/** A link to an exchange; the default one has a name for people only. */
+export function exchangeLink(vhost, name) {
+  return h("a", { href: exchangeAddress(vhost, name), dir: "auto" }, name || "the default exchange");
+}

@@ -1,0 +1,89 @@
+// The bindings that lead to a queue: shown, added and removed.
+
+import { h } from "../dom.js";
+import { path, post, remove } from "../api.js";
+import { confirm } from "../dialog.js";
+import { field, fromPairs, pairs, text } from "../form.js";
+import { count } from "../format.js";
+import { exchangeLink } from "../links.js";
+import { table } from "../table.js";
+
+const SHOWN = 200;
+const KEYS = {
+  direct: "A message takes this way if its routing key is the same.",
+  fanout: "Every message takes this way; the key does not matter.",
+  topic: "Words with dots between them: * stands for one word, # for any number of them.",
+  headers: "The key does not matter. Arguments say which headers a message needs, and x-match whether all or any of them.",
+  "x-consistent-hash": "A number: this queue's weight, its share of the messages.",
+};
+
+/** A field for an exchange's name that suggests those of the virtual host, asked for once when somebody is about to type. */
+export function exchangeField(view, vhost, label, name, help, attributes) {
+  const { state } = view;
+  const ask = async () => {
+    if (state.exchanges) return;
+    state.exchanges = [];
+    try {
+      state.exchanges = (await view.get(`${path`/exchanges/${vhost}`}?page=1&page_size=500&columns=name,type`, { signal: undefined })).items;
+      view.redraw();
+    } catch {
+      // Without suggestions, then.
+    }
+  };
+  const input = h("input", { type: "text", name, list: "exchange-names", spellcheck: "false", autocomplete: "off", onfocus: ask, ...attributes });
+  const names = (state.exchanges ?? []).filter(({ name }) => name);
+  return [field(label, input, help), h("datalist#exchange-names", names.map(({ name, type }) => h("option", { key: name, value: name }, type)))];
+}
+
+function removal(view, { source, vhost, destination, routing_key: key, properties_key: id }) {
+  const question = `Remove the binding from ${source} with the key “${key}”? Messages that are here already stay.`;
+  return async () => {
+    const done = await confirm({ title: "Remove a binding", question, button: "Remove", action: () => remove(path`/bindings/${vhost}/e/${source}/q/${destination}/${id}`) });
+    view.state.bindingsAt = 0;
+    if (done) view.act(async () => {}, "The binding is removed.");
+  };
+}
+
+async function add(view, event) {
+  event.preventDefault();
+  const form = event.target;
+  const { vhost, name } = view.params;
+  const source = form.elements.source.value;
+  await view.act(async () => {
+    const body = { routing_key: form.elements.key.value, arguments: fromPairs(view.state.bindingArguments) };
+    await post(path`/bindings/${vhost}/e/${source}/q/${name}`, body);
+    view.state.bindingsAt = 0;
+    view.state.bindingArguments = [["", ""]];
+    form.reset();
+  }, `Messages of ${source} come here now.`);
+}
+
+function form(view) {
+  const { state, params } = view;
+  state.bindingArguments ??= [["", ""]];
+  const type = state.exchanges?.find(({ name }) => name === state.source)?.type;
+  return h("details", h("summary", "Add a binding"), h("form.fields", { onsubmit: (event) => add(view, event), autocomplete: "off" },
+    h("div", { key: "source" }, exchangeField(view, params.vhost, "From the exchange", "source", type ? `It is a ${type} exchange.` : null, { required: true, oninput: (event) => { state.source = event.target.value; view.redraw(); } })),
+    h("div", { key: "key" }, text("Routing key", "key", KEYS[type] ?? "What it means depends on the type of the exchange.")),
+    pairs("Arguments of the binding", state.bindingArguments, view.redraw, { known: type === "headers" ? ["x-match"] : [] }),
+    h("div.buttons.start", { key: "buttons" }, h("button.primary", { type: "submit" }, "Add"))));
+}
+
+/** The section of a queue's page. */
+export function bindingsSection(view) {
+  const { bindings } = view.data;
+  const { vhost, name } = view.params;
+  const columns = [
+    { title: "From", cell: ({ source }) => exchangeLink(vhost, source) },
+    { title: "Routing key", cell: ({ source, routing_key: key }) => [h("span.mono", { dir: "auto" }, key === "" ? "(empty)" : key), !source && h("p.help", "Every queue is bound to the default exchange by its name. That cannot be removed.")] },
+    { title: "Arguments", cell: ({ arguments: given }) => h("span.mono", Object.entries(given).map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(", ") || "–") },
+    { title: "Remove", cell: (binding) => binding.source && h("button.small", { type: "button", "aria-label": `Remove the binding from ${binding.source} with the key ${binding.routing_key}`, onclick: removal(view, binding) }, "Remove…") },
+  ];
+  const wanted = (view.state.wanted ?? "").toLowerCase();
+  const matching = wanted ? bindings.filter(({ source, routing_key: key }) => source.toLowerCase().includes(wanted) || key.toLowerCase().includes(wanted)) : bindings;
+  const more = matching.length > SHOWN && h("p.help", `The first ${count(SHOWN)} of ${count(matching.length)} are shown.`);
+  return h("section", h("h2", `Bindings (${count(bindings.length)})`),
+    bindings.length > 20 && h("div.bar", h("input", { type: "search", "aria-label": "Search bindings", placeholder: "Exchange or key", oninput: (event) => { view.state.wanted = event.target.value; view.redraw(); } })),
+    table({ label: `Bindings to ${name}`, columns, rows: matching.slice(0, SHOWN), key: ({ source, properties_key: id }) => JSON.stringify([source, id]), empty: "None." }),
+    more, form(view));
+}

@@ -1,0 +1,139 @@
+// The form that declares a queue: its type, and each argument of that type with a sentence on what it does.
+
+import { h } from "../dom.js";
+import { path, request } from "../api.js";
+import { ARGUMENTS, argumentNamed, readArgument } from "../arguments.js";
+import { choice, check, field, fromPairs, pairs, text } from "../form.js";
+import { notify } from "../dialog.js";
+import { queueAddress } from "../links.js";
+
+const TYPES = [
+  ["classic", "Classic", "The usual queue. May be transient, exclusive to a connection, or deleted with its last consumer; has priorities."],
+  ["quorum", "Quorum", "Durable, syncs every message, and counts failed deliveries, so that a message that nobody can handle does not come back for ever. For work that must not be lost."],
+  ["stream", "Stream", "A log on disk that any number of consumers read, each from an offset of its choice. Reading does not empty it; its limits do."],
+];
+
+// What is typed again for a value that a queue has.
+function typedFor(argument, value) {
+  return argument.kind === "flag" ? value === true : typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** The form as it is at first: empty, or like another queue. */
+function initial({ vhost, type, like, name }, vhosts, model) {
+  const form = { vhost: vhost ?? (vhosts.includes("/") ? "/" : vhosts[0]), type: type ?? "classic", name: name ?? "", durable: true, auto_delete: false, typed: {}, useDefaultExchange: false, free: [], model: Object.keys(model?.arguments ?? {}) };
+  if (!model) return form;
+  Object.assign(form, { type: model.type ?? "classic", name: name ?? `${like}-copy`, durable: model.durable, auto_delete: model.auto_delete });
+  for (const [key, value] of Object.entries(model.arguments)) {
+    const argument = argumentNamed(key);
+    if (key === "x-dead-letter-exchange" && value === "") form.useDefaultExchange = true;
+    else if (argument) form.typed[key] = typedFor(argument, value);
+    else if (key !== "x-queue-type") form.free.push([key, typeof value === "string" && !/^[\d-]/.test(value) ? value : JSON.stringify(value)]);
+  }
+  return form;
+}
+
+const argumentsOf = (type) => ARGUMENTS.filter(({ types }) => types.includes(type));
+
+/** Returns the arguments that the form asks for. */
+function declared(form) {
+  const given = form.type === "classic" ? {} : { "x-queue-type": form.type };
+  for (const argument of argumentsOf(form.type)) {
+    const value = readArgument(argument, form.typed[argument.key]);
+    if (value !== undefined) given[argument.key] = value;
+  }
+  if (form.useDefaultExchange && form.type !== "stream") given["x-dead-letter-exchange"] = "";
+  return { ...given, ...fromPairs(form.free) };
+}
+
+async function declare(view) {
+  const { form } = view.state;
+  try {
+    const body = { durable: form.type !== "classic" || form.durable, auto_delete: form.type === "classic" && form.auto_delete, arguments: declared(form) };
+    // A queue that exists already with the same arguments is fine; with others the broker says which differ.
+    await request("PUT", path`/queues/${form.vhost}/${form.name}`, { body });
+    notify(`${form.name} is declared.`);
+    view.go(queueAddress(form.vhost, form.name));
+  } catch (error) {
+    view.state.failure = error.message;
+    view.redraw();
+  }
+}
+
+function argumentField(view, argument) {
+  const { form } = view.state;
+  const { key, title, kind, help, placeholder } = argument;
+  const typed = form.typed[key];
+  const set = (value) => { form.typed[key] = value; view.redraw(); };
+  const label = [title, " ", h("code.faint", key)];
+  if (kind === "flag") return check(label, key, help, { checked: typed === true, onchange: (event) => set(event.target.checked) });
+  if (Array.isArray(kind)) return choice(label, key, [["", "not set"], ...kind], help, { value: typed ?? "", onchange: (event) => set(event.target.value) });
+  const off = key === "x-dead-letter-exchange" && form.useDefaultExchange;
+  const hint = { number: "not set", time: "not set, ms", size: "not set, bytes", text: "not set" }[kind];
+  return text(label, key, help, { value: off ? "" : (typed ?? ""), disabled: off, placeholder: off ? "the default exchange" : (placeholder ?? hint), inputmode: kind === "number" ? "numeric" : undefined, oninput: (event) => set(event.target.value) });
+}
+
+function group(view, title, all) {
+  const { form } = view.state;
+  const fields = h("div.fields",
+    all.map((argument) => h("div", { key: argument.key }, argumentField(view, argument))),
+    title === "Dead letters" && h("div", { key: "default" }, check("To the default exchange", "default-exchange", "Sends dead letters straight to the queue that the routing key names.", { checked: form.useDefaultExchange, onchange: (event) => { form.useDefaultExchange = event.target.checked; view.redraw(); } })));
+  const open = all.some(({ key, typical }) => typical || form.model.includes(key));
+  return h("details.arguments", { key: `${form.type} ${title}`, open }, h("summary", title), fields);
+}
+
+function python(form) {
+  let given;
+  try {
+    given = declared(form);
+  } catch (error) {
+    return `# ${error.message}`;
+  }
+  const written = (value) => (value === true ? "True" : value === false ? "False" : value === null ? "None" : Array.isArray(value) ? `[${value.map(written).join(", ")}]` : typeof value === "object" ? `{${Object.entries(value).map(([name, one]) => `${JSON.stringify(name)}: ${written(one)}`).join(", ")}}` : JSON.stringify(value));
+  const flags = [(form.type !== "classic" || form.durable) && "durable=True", form.type === "classic" && form.auto_delete && "auto_delete=True"].filter(Boolean);
+  const entries = Object.entries(given).map(([name, value]) => `\n    ${JSON.stringify(name)}: ${written(value)},`);
+  return `channel.queue_declare(${[JSON.stringify(form.name), ...flags, entries.length && `arguments={${entries.join("")}\n}`].filter(Boolean).join(", ")})`;
+}
+
+function basics(view) {
+  const { form } = view.state;
+  const { vhosts } = view.data;
+  const set = (key) => (event) => { form[key] = event.target.type === "checkbox" ? event.target.checked : event.target.value; view.redraw(); };
+  return h("section", h("div.fields",
+    vhosts.length > 1 && choice("Virtual host", "vhost", vhosts, null, { value: form.vhost, onchange: set("vhost") }),
+    text("Name", "name", "Up to 255 bytes. Names with separators, such as mail.failed, can share a policy.", { value: form.name, required: true, oninput: set("name") }),
+    field("Type", h("select", { name: "type", value: form.type, onchange: set("type") }, TYPES.map(([type, title]) => h("option", { value: type }, title))), TYPES.find(([type]) => type === form.type)?.[2]),
+    form.type === "classic" && h("div", { key: "durable" }, check("Durable", "durable", "It survives a restart, and its persistent messages with it.", { checked: form.durable, onchange: set("durable") })),
+    form.type === "classic" && h("div", { key: "auto" }, check("Delete with the last consumer", "auto_delete", "auto-delete: when it had consumers and the last one goes, the queue goes with its messages.", { checked: form.auto_delete, onchange: set("auto_delete") }))));
+}
+
+export const declareRoute = {
+  path: "/declare/queue",
+  section: "/queues",
+  title: (view) => (view.query.like === undefined ? "Declare a queue" : `Declare a queue like ${view.query.like}`),
+  above: () => [["#/queues", "Queues"]],
+  // Nothing here changes by itself.
+  interval: 600000,
+  async load(view) {
+    const { vhost, like } = view.query;
+    if (view.data) return view.data;
+    const [vhosts, model] = await Promise.all([view.get("/vhosts?columns=name"), like !== undefined && view.get(path`/queues/${vhost}/${like}`)]);
+    const names = vhosts.map(({ name }) => name);
+    view.state.form ??= initial(view.query, names, model);
+    return { vhosts: names };
+  },
+  render(view) {
+    const { form, failure } = view.state;
+    if (view.data.vhosts.length === 0) return h("p.empty", "You have no permissions in any virtual host. An administrator can grant them.");
+    const all = argumentsOf(form.type);
+    const groups = [...new Set(all.map(({ group }) => group))];
+    return h("form.declare", { onsubmit: (event) => { event.preventDefault(); declare(view); }, autocomplete: "off" },
+      basics(view),
+      h("section", h("h2", "Arguments"),
+        h("p.help", "They belong to the queue for its life: to change one, the queue has to be declared anew. What a policy can set, too, is often better set there."),
+        groups.map((title) => group(view, title, all.filter((argument) => argument.group === title))),
+        pairs("Other arguments", form.free, view.redraw, { help: "For what other brokers or plugins know. Numbers, true, false and JSON are taken as such, everything else as text." })),
+      h("section", h("h2", "The same in Python"), h("pre", python(form))),
+      failure && h("p.error", { role: "alert" }, failure),
+      h("div.buttons.start", h("button.primary", { type: "submit" }, "Declare"), h("a.button", { href: "#/queues" }, "Cancel")));
+  },
+};

@@ -1,0 +1,71 @@
+// The messages of a queue: get some to look at, and move them elsewhere.
+
+import { h } from "../dom.js";
+import { path, request } from "../api.js";
+import { fromBase64, parseExactly } from "../bodies.js";
+import { notify } from "../dialog.js";
+import { choice, text } from "../form.js";
+import { count, plural, timeOfDay } from "../format.js";
+import { messageItem } from "./message.js";
+import { moveSection } from "./move.js";
+
+const MODES = {
+  ack_requeue_true: ["Look, and put back (nack)", "The messages go back to their places and are marked as redelivered. In a queue with delayed retry for returned messages they wait first."],
+  reject_requeue_true: ["Look, and put back as failed (reject)", "As above, but it counts as a failed delivery: in a quorum queue a message that has reached its delivery limit is dropped or dead-lettered."],
+  ack_requeue_false: ["Take away (ack)", "The messages are gone from the queue for good, even if the answer does not reach you."],
+  reject_requeue_false: ["Reject (dead-letter)", "The messages leave the queue, to its dead letter exchange. If it has none, they are gone for good."],
+};
+const CUTS = [["65536", "64 KiB of each body"], ["1048576", "1 MiB of each body"], ["", "whole bodies"]];
+
+let got = 0;
+
+async function fetchMessages(view, event) {
+  event.preventDefault();
+  const { state } = view;
+  const { vhost, name } = view.params;
+  const { elements } = event.target;
+  const body = { count: Number(elements.count.value), ackmode: elements.ackmode.value, encoding: "base64" };
+  if (elements.cut.value) body.truncate = Number(elements.cut.value);
+  state.getting = true;
+  view.redraw();
+  try {
+    const answer = parseExactly(await request("POST", path`/queues/${vhost}/${name}/get`, { body, raw: true }));
+    const messages = answer.map(({ payload, ...message }, index) => ({ ...message, id: (got += 1), number: index + 1, body: fromBase64(payload), open: answer.length === 1 }));
+    state.got = { messages, mode: body.ackmode, at: Date.now(), wanted: body.count };
+  } catch (error) {
+    notify(error.message, true);
+  }
+  state.getting = false;
+  view.reload();
+}
+
+function result({ messages, mode, at, wanted }) {
+  const became = { ack_requeue_true: "put back", reject_requeue_true: "put back as failed", ack_requeue_false: "taken away", reject_requeue_false: "rejected" }[mode];
+  const left = messages.at(-1)?.message_count;
+  const more = messages.length < wanted && left > 0 && ` ${plural(left, "message")} more did not fit into the answer: get again.`;
+  return messages.length === 0 ? `There was no ready message at ${timeOfDay(at)}. Unacknowledged ones are with their consumers.` : [`${plural(messages.length, "message")}, got at ${timeOfDay(at)} and ${became}.`, more];
+}
+
+function getSection(view) {
+  const { state } = view;
+  const { queue } = view.data;
+  const mode = state.mode ?? "ack_requeue_true";
+  const loses = mode.endsWith("requeue_false");
+  const consumed = queue.consumers > 0 && !loses && ` The ${plural(queue.consumers, "consumer")} may get them meanwhile or afterwards.`;
+  return h("section", h("h2", "Get messages"),
+    h("form.fields", { onsubmit: (event) => fetchMessages(view, event), autocomplete: "off" },
+      text("How many", "count", `${count(queue.messages_ready)} ready. The first are got first.`, { type: "number", min: 1, max: 10000, value: "1", required: true }),
+      choice("What becomes of them", "ackmode", Object.entries(MODES).map(([id, [title]]) => [id, title]), null, { value: mode, onchange: (event) => { state.mode = event.target.value; view.redraw(); } }),
+      choice("Show", "cut", CUTS),
+      h("p.wide", { class: loses ? "error" : "help", role: "status" }, MODES[mode][1], consumed),
+      h("div.buttons.start", h(loses ? "button.danger" : "button.primary", { type: "submit", disabled: state.getting }, loses ? "Get, and remove from the queue" : "Get"))),
+    state.got && h("p", { role: "status" }, result(state.got)),
+    state.got && h("div.messages", state.got.messages.map((message) => messageItem(view, message))));
+}
+
+/** The part of a queue's page about its messages. */
+export function messagesTab(view) {
+  const { queue } = view.data;
+  if (queue.type === "stream") return h("p.notice", "Messages cannot be got from a stream: consumers read it from an offset of their choice, with x-stream-offset.");
+  return [getSection(view), moveSection(view)];
+}

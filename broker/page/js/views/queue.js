@@ -1,0 +1,219 @@
+// One queue: what it does, who consumes from it, what leads to it, and its messages.
+
+import { h } from "../dom.js";
+import { path, remove, withQuery } from "../api.js";
+import { chart, rangeChoice, samplesQuery } from "../chart.js";
+import { confirm, dialog } from "../dialog.js";
+import { check } from "../form.js";
+import { absolute, bytes, count, duration, percent, plural, rate } from "../format.js";
+import { channelAddress, connectionAddress, exchangeLink, queueLink, streamAddress } from "../links.js";
+import { table } from "../table.js";
+import { bindingsSection } from "./bindings.js";
+import { messagesTab } from "./messages.js";
+import { messageLevels, messageRates } from "./overview.js";
+import { publishSection } from "./publish.js";
+
+// Short names of what a queue has, as RabbitMQ's page has them.
+const FEATURES = { "x-message-ttl": "TTL", "x-expires": "Exp", "x-max-length": "Lim", "x-max-length-bytes": "Lim B", "x-overflow": "Ovfl", "x-max-age": "Age", "x-dead-letter-exchange": "DLX", "x-dead-letter-routing-key": "DLK", "x-max-priority": "Pri", "x-single-active-consumer": "SAC", "x-delivery-limit": "DL", "x-delayed-retry-type": "Retry" };
+
+/** The badges of what a queue was declared with. */
+export function features({ durable, auto_delete: autoDelete, exclusive, arguments: all = {} }) {
+  const others = Object.keys(all).filter((key) => !FEATURES[key] && key !== "x-queue-type");
+  const badges = [
+    durable === false && ["transient", "It does not survive a restart."],
+    autoDelete && ["AD", "auto-delete: it is deleted with its last consumer."],
+    exclusive && ["Excl", "exclusive: only the connection that declared it may use it, and it goes with that."],
+    ...Object.entries(FEATURES).filter(([key]) => key in all).map(([key, name]) => [name, `${key}: ${written(all[key])}`]),
+    others.length > 0 && ["Args", others.map((key) => `${key}: ${written(all[key])}`).join(", ")],
+  ];
+  return badges.filter(Boolean).map(([name, title]) => [h("abbr.badge", { title, key: name }, name), " "]);
+}
+
+const written = (value) => (typeof value === "string" ? value || "(empty)" : JSON.stringify(value));
+
+const STATES = {
+  running: ["good", null],
+  idle: ["", null],
+  flow: ["warn", "Publishers are slowed down, as it takes messages less fast than they send them."],
+  syncing: ["warn", "It waits until a mirror has caught up."],
+  minority: ["bad", "Most of its nodes are down. It takes no messages until they are back."],
+  down: ["bad", "Its node is down. It comes back with that."],
+  stopped: ["bad", "Its virtual host is stopped. The log says why."],
+  crashed: ["bad", "It has crashed. The log says why."],
+};
+
+/** A queue's state, in words and colour. */
+export function stateBadge({ state }) {
+  const [colour, explanation] = STATES[state] ?? ["warn", null];
+  return h("span.badge", { class: colour, title: explanation ?? undefined }, state ?? "–");
+}
+
+// What an operator should know at a glance, in sentences.
+function remarks({ state, type, messages_ready: ready = 0, messages_unacknowledged: unacked = 0, consumers = 0, arguments: all = {}, effective_policy_definition: policy = {}, messages_delayed: delayed, next_delayed_at: due, messages_dlx: letters }) {
+  const limit = Math.min(all["x-max-length"] ?? Infinity, policy?.["max-length"] ?? Infinity);
+  const overflow = all["x-overflow"] ?? policy?.overflow ?? "drop-head";
+  return [
+    STATES[state]?.[1],
+    type !== "stream" && ready > 0 && consumers === 0 && `${plural(ready, "message")} ${ready === 1 ? "waits" : "wait"} here, and nobody consumes.`,
+    ready > 0 && ready >= limit && `It is full (max-length ${count(limit)}): ${overflow === "drop-head" ? "each new message pushes the oldest out." : "new messages are refused."}`,
+    type !== "stream" && consumers > 0 && ready === 0 && unacked > 1000 && "Consumers hold all messages unacknowledged. Let them acknowledge, or set a prefetch, so that others get some.",
+    delayed > 0 && `${plural(delayed, "message")} ${delayed === 1 ? "waits" : "wait"} for another try${due ? `, the next in ${duration(due - Date.now())}` : ""}.`,
+    letters > 0 && `${plural(letters, "dead letter")} ${letters === 1 ? "has" : "have"} not found a queue yet; the broker tries again each second.`,
+  ].filter(Boolean).map((text) => h("p.notice", { key: text.slice(-12) }, text));
+}
+
+function charts(view) {
+  const { queue } = view.data;
+  const series = messageLevels(queue);
+  return [rangeChoice(view, ["1m", "10m", "1h"]), h("div.columns",
+    h("section", chart({ title: "Messages in the queue", series })),
+    h("section", chart({ title: "Messages a second", unit: "rate", series: messageRates(queue.message_stats), empty: "Nothing was published or delivered yet." })))];
+}
+
+function tiles({ messages_ready: ready, messages_unacknowledged: unacked, messages, message_bytes: size, consumers, consumer_utilisation: utilisation, message_stats: stats = {} }) {
+  const tile = (figure, name) => h("div.tile", h("b", figure), h("span", name));
+  const speed = (key) => rate(stats?.[`${key}_details`]?.rate ?? 0);
+  return h("div.tiles",
+    tile(count(ready ?? messages), "ready"), tile(count(unacked ?? 0), "unacknowledged"), tile(bytes(size), "in message bodies"),
+    tile(speed("publish"), "in"), tile(speed("deliver_get"), "out"), tile(speed("ack"), "acknowledged"),
+    tile(count(consumers), consumers > 0 && Number.isFinite(utilisation) ? `consumers, ${percent(utilisation)} ready to take` : "consumers"));
+}
+
+// Arguments and definitions; what names an exchange or a queue leads there.
+function definition(vhost, all = {}) {
+  const entries = Object.entries(all ?? {});
+  if (entries.length === 0) return "none";
+  return h("ul.plain-list", entries.map(([key, value]) => {
+    const toExchange = key.endsWith("dead-letter-exchange") && typeof value === "string";
+    const prefix = key.startsWith("x-") ? "x-" : "";
+    const toQueue = key.endsWith("dead-letter-routing-key") && all[`${prefix}dead-letter-exchange`] === "";
+    const time = /(ttl|expires|timeout|retry-min|retry-max)$/.test(key) && Number.isFinite(value) && ` (${duration(value)})`;
+    const size = /bytes$/.test(key) && Number.isFinite(value) && ` (${bytes(value)})`;
+    return h("li", { key }, h("code", key), ": ", toExchange ? exchangeLink(vhost, value) : toQueue ? queueLink(vhost, value) : written(value), time || size);
+  }));
+}
+
+function facts(queue) {
+  const { vhost, arguments: all, policy, operator_policy: operator, effective_policy_definition: effective, owner_pid_details: owner, head_message_timestamp: head } = queue;
+  const row = (name, value) => value !== undefined && value !== null && value !== false && [h("dt", { key: `t ${name}` }, name), h("dd", { key: `d ${name}` }, value)];
+  const known = (value, write) => Number.isFinite(value) && write(value);
+  const policyLink = (name) => h("a", { href: withQuery("#/policies", { name }) }, name);
+  return h("section", h("h2", "Facts"), h("div.columns", h("dl.facts",
+    row("Virtual host", vhost), row("Type", queue.type ?? "classic"), row("State", stateBadge(queue)),
+    row("Life", [queue.durable ? "survives a restart" : "transient: goes with a restart", queue.auto_delete && ", deleted with its last consumer (auto-delete)", queue.exclusive && ", exclusive to one connection"]),
+    row("Arguments", definition(vhost, all)),
+    row("Policy", policy ? policyLink(policy) : "none"), operator && row("Operator policy", policyLink(operator)),
+    (policy || operator) && row("They set", definition(vhost, effective)),
+    owner?.name && row("Owner", h("a", { href: connectionAddress(owner.name) }, owner.name)),
+    row("Node", queue.leader ?? queue.node), queue.members?.length > 1 && row("Members", `${queue.members.join(", ")} (online: ${(queue.online ?? []).join(", ") || "none"})`)),
+  h("dl.facts",
+    row("Message bodies", known(queue.message_bytes, (all) => `${bytes(all)}: ${bytes(queue.message_bytes_ready)} ready, ${bytes(queue.message_bytes_unacknowledged)} unacknowledged`)),
+    row("In memory", known(queue.message_bytes_ram, (size) => `${plural(queue.messages_ram ?? 0, "message")}, ${bytes(size)}`)),
+    row("Persistent", known(queue.message_bytes_persistent, (size) => `${plural(queue.messages_persistent ?? 0, "message")}, ${bytes(size)}`)),
+    row("Only on disk", known(queue.message_bytes_paged_out, (size) => `${plural(queue.messages_paged_out ?? 0, "message")}, ${bytes(size)}`)),
+    row("Memory", known(queue.memory, bytes)),
+    row("Consumers ready to take", queue.consumers > 0 && known(queue.consumer_utilisation, (part) => `${percent(part)} of the time${part < 0.9 ? ". More consumers, or a larger prefetch, would raise it." : ""}`)),
+    row("Single active consumer", queue.single_active_consumer_tag && h("span.mono", queue.single_active_consumer_tag)),
+    row("First message", head ? h("span", { title: absolute(head * 1000) }, `published ${duration(Date.now() - head * 1000)} ago, by its timestamp`) : null),
+    row("Delayed retry", queue.delayed_retry && queue.delayed_retry !== "disabled" && queue.delayed_retry),
+    row("Waiting for a retry", known(queue.messages_delayed, count)))));
+}
+
+const ACTIVITY = { up: "gets messages", single_active: "the single active one", waiting: "waits for its turn", suspected_down: "its node does not answer" };
+
+function consumers({ consumer_details: all = [], type }) {
+  const shown = all.slice(0, 200);
+  const columns = [
+    { title: "Tag", cell: ({ consumer_tag: tag }) => h("span.mono", tag) },
+    { title: "Channel", cell: ({ channel_details: { name } = {} }) => (name ? h("a", { href: channelAddress(name) }, name) : "its connection has ended") },
+    { title: "User", cell: ({ channel_details: { user } = {} }) => user ?? "–" },
+    { title: "Acknowledges", cell: ({ ack_required: required }) => (required ? "by itself" : "automatic: sent is done") },
+    { title: "Prefetch", number: true, cell: ({ prefetch_count: most }) => (most ? count(most) : "no limit") },
+    { title: "State", cell: ({ activity_status: status, active, exclusive }) => [ACTIVITY[status] ?? status ?? (active === false ? "waits" : "gets messages"), exclusive && ", exclusive"] },
+    { title: "Timeout", number: true, cell: ({ consumer_timeout: most }) => (most > 0 ? duration(most) : most === 0 ? "none" : "–") },
+    { title: "Arguments", cell: ({ arguments: given = {} }) => h("span.mono", Object.entries(given).map(([key, value]) => `${key}: ${written(value)}`).join(", ") || "–") },
+  ];
+  const key = ({ consumer_tag: tag, channel_details: { name } = {} }) => `${name} ${tag}`;
+  return h("section", h("h2", `Consumers (${count(all.length)})`),
+    table({ label: "Consumers", columns, rows: shown, key, empty: type === "stream" ? "Nobody reads this stream now." : "Nobody consumes from this queue. Messages wait until somebody does." }),
+    shown.length < all.length && h("p.help", `The first ${count(shown.length)} are shown.`));
+}
+
+async function purge(view) {
+  const { queue } = view.data;
+  const { vhost, name, messages_ready: ready = 0, messages_unacknowledged: unacked = 0 } = queue;
+  const done = await confirm({
+    title: `Purge ${name}`, button: "Purge",
+    question: `Delete the ${plural(ready, "ready message")} of ${name}? ${unacked ? `The ${plural(unacked, "unacknowledged one")} stay with their consumers. ` : ""}They are not dead-lettered, and cannot be got back.`,
+    action: () => remove(path`/queues/${vhost}/${name}/contents`),
+  });
+  if (done) view.act(async () => {}, `${name} is purged.`);
+}
+
+async function destroy(view) {
+  const { queue, bindings } = view.data;
+  const { vhost, name, messages = 0, consumers: consuming = 0 } = queue;
+  const bound = bindings?.filter(({ source }) => source !== "").length ?? 0;
+  const done = await dialog({
+    title: `Delete ${name}`, button: "Delete", danger: true,
+    content: [
+      h("p", `Delete ${name} and its ${plural(messages, "message")}? `, bound > 0 && `${plural(bound, "binding")} ${bound === 1 ? "goes" : "go"} with it. `, consuming > 0 && `${plural(consuming, "consumer")} will be cancelled. `, "This cannot be undone."),
+      queue.type !== "stream" && [check("Only if it is empty", "empty"), check("Only if nobody consumes", "unused")],
+    ],
+    action: async ({ elements }) => {
+      await remove(withQuery(path`/queues/${vhost}/${name}`, { "if-empty": elements.empty?.checked, "if-unused": elements.unused?.checked }));
+      return true;
+    },
+  });
+  if (done) view.go("#/queues");
+}
+
+function buttons(view) {
+  const { queue } = view.data;
+  const { vhost, name, type } = queue;
+  return h("div.bar",
+    h("nav.choice", { "aria-label": "Parts of this page" }, [["", "Overview"], ["messages", "Messages"], ["publish", "Publish"]].map(([tab, title]) =>
+      h("a", { key: title, href: view.link({ tab: tab || undefined }), "aria-current": (view.query.tab ?? "") === tab ? "true" : undefined }, title))),
+    type === "stream" && h("a", { href: streamAddress(vhost, name) }, "Offsets and readers"),
+    h("span.spring"),
+    h("a.button", { href: withQuery("#/declare/queue", { vhost, like: name }) }, "Declare one like it"),
+    type !== "stream" && h("button.danger", { type: "button", onclick: () => purge(view) }, "Purge…"),
+    h("button.danger", { type: "button", onclick: () => destroy(view) }, "Delete…"));
+}
+
+// The bindings of a queue with many of them are not asked for each time.
+async function bindings(view, address) {
+  const { state } = view;
+  const age = Date.now() - (state.bindingsAt ?? 0);
+  if (state.bindings && age < (state.bindings.length > 200 ? 60000 : 4000)) return state.bindings;
+  state.bindings = await view.get(`${address}/bindings`);
+  state.bindingsAt = Date.now();
+  return state.bindings;
+}
+
+export const queueRoute = {
+  path: "/queues/:vhost/:name",
+  section: "/queues",
+  title: (view) => view.params.name || "(empty name)",
+  above: (view) => [["#/queues", "Queues"], [withQuery("#/queues", { vhost: view.params.vhost }), view.params.vhost]],
+  async load(view) {
+    const { vhost, name } = view.params;
+    const address = path`/queues/${vhost}/${name}`;
+    const samples = view.query.tab ? {} : samplesQuery(view.query.range);
+    const [queue, bound] = await Promise.all([view.get(withQuery(address, samples)), bindings(view, address)]);
+    return { queue, bindings: bound };
+  },
+  render(view) {
+    const { queue } = view.data;
+    const { tab } = view.query;
+    const { vhost, name } = view.params;
+    const parts = {
+      messages: () => messagesTab(view),
+      publish: () => publishSection(view, { vhost, exchange: "", routingKey: name }),
+    };
+    return [
+      buttons(view), tiles(queue), remarks(queue),
+      parts[tab]?.() ?? [charts(view), consumers(queue), bindingsSection(view), facts(queue)],
+    ];
+  },
+};
