@@ -68,6 +68,8 @@ export async function loadPage(view, address, { columns, parameters, fallback } 
   } catch (error) {
     // The list has become shorter.
     if (error.status === 400 && /out of range/i.test(error.message)) return asked(1);
+    // Somebody is typing an expression that is not complete: the field for it has to stay.
+    if (error.status === 400 && name && regex === "true") return { items: [], total_count: 0, filtered_count: 0, page: 1, page_count: 1, refused: error.message };
     throw error;
   }
 }
@@ -88,7 +90,8 @@ export function searchBar(view, list, noun, ...besides) {
       },
     }),
     h("label.inline", h("input", { type: "checkbox", checked: regex === "true", onchange: (event) => search({ regex: event.target.checked ? "true" : undefined }) }), "Regex"),
-    list && h("span.found", { role: "status" }, list.filtered_count === list.total_count ? `${count(list.total_count)} ${list.total_count === 1 ? noun : `${noun}s`}` : `${count(list.filtered_count)} of ${count(list.total_count)} ${noun}s`),
+    list?.refused && h("span.error", { role: "alert" }, `This is no regular expression that the broker can use: ${list.refused}`),
+    list && !list.refused && h("span.found", { role: "status" }, list.filtered_count === list.total_count ? `${count(list.total_count)} ${list.total_count === 1 ? noun : `${noun}s`}` : `${count(list.filtered_count)} of ${count(list.total_count)} ${noun}s`),
     h("span.spring"),
     besides);
 }

@@ -163,6 +163,7 @@ function selectionBar(view) {
 
 function nothing(view) {
   const { list } = view.data;
+  if (list.refused) return null;
   if (list.total_count > 0) return h("p", "No queue has such a name. ", h("a", { href: view.link({ name: undefined, regex: undefined, page: undefined }) }, "Show all"));
   return [h("p", "There are no queues here. ", h("a", { href: withQuery("#/declare/queue", { vhost: view.query.vhost }) }, "Declare one"), ", or let a client do it."), firstMessage()];
 }
