@@ -74,15 +74,39 @@ export async function loadPage(view, address, { columns, parameters, fallback } 
   }
 }
 
+/**
+ * Cuts a list that the page has as a whole as the broker cuts others: searched by `text(row)`, sorted, and one page of it.
+ * `keep` is a further filter.
+ */
+export function localPage(view, rows, { text, keep = () => true, fallback } = {}) {
+  const { page = 1, size = 100, name = "", regex } = view.query;
+  const { sort, reverse } = orderOf(view, fallback);
+  let matches = (found) => found.toLowerCase().includes(name.toLowerCase());
+  if (regex === "true") {
+    try {
+      const pattern = new RegExp(name, "i");
+      matches = (found) => pattern.test(found);
+    } catch {
+      // Not finished: nothing is left out until it is.
+      matches = () => true;
+    }
+  }
+  const found = sorted(rows.filter((row) => keep(row) && matches(text(row))), sort, reverse);
+  const pages = Math.max(1, Math.ceil(found.length / size));
+  const shown = Math.min(Math.max(1, Number(page) || 1), pages);
+  return { items: found.slice((shown - 1) * size, shown * size), page: shown, page_count: pages, filtered_count: found.length, total_count: rows.length };
+}
+
 let typing;
 
 /** The row above a list: what to search for, how many there are, and what stands besides. */
 export function searchBar(view, list, noun, ...besides) {
   const { name = "", regex } = view.query;
+  const nouns = noun.replace(/y$/, "ie") + "s";
   const search = (changes) => view.go(view.link({ ...changes, page: undefined }), { replace: true });
   return h("div.bar", { role: "search" },
     h("input", {
-      type: "search", value: name, placeholder: `Search ${noun}s`, "aria-label": `Search ${noun}s`, "data-shortcut": "/",
+      type: "search", value: name, placeholder: `Search ${nouns}`, "aria-label": `Search ${nouns}`, "data-shortcut": "/",
       oninput: (event) => {
         clearTimeout(typing);
         const { value } = event.target;
@@ -91,7 +115,7 @@ export function searchBar(view, list, noun, ...besides) {
     }),
     h("label.inline", h("input", { type: "checkbox", checked: regex === "true", onchange: (event) => search({ regex: event.target.checked ? "true" : undefined }) }), "Regex"),
     list?.refused && h("span.error", { role: "alert" }, `This is no regular expression that the broker can use: ${list.refused}`),
-    list && !list.refused && h("span.found", { role: "status" }, list.filtered_count === list.total_count ? `${count(list.total_count)} ${list.total_count === 1 ? noun : `${noun}s`}` : `${count(list.filtered_count)} of ${count(list.total_count)} ${noun}s`),
+    list && !list.refused && h("span.found", { role: "status" }, list.filtered_count === list.total_count ? `${count(list.total_count)} ${list.total_count === 1 ? noun : nouns}` : `${count(list.filtered_count)} of ${count(list.total_count)} ${nouns}`),
     h("span.spring"),
     besides);
 }
