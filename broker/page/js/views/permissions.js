@@ -17,7 +17,8 @@ const TOPIC = {
 };
 const LITERAL = /^(?:[^\\^$.|?*+()[\]{}]|\\[\W_])*$/;
 
-const escape = (name) => name.replace(/[\\^$.|?*+()[\]{}]/g, "\\$&");
+/** Returns the regular expression of a text. */
+export const escapePattern = (name) => name.replace(/[\\^$.|?*+()[\]{}]/g, "\\$&");
 const unescape = (pattern) => pattern.replace(/\\(.)/g, "$1");
 
 /** Returns which preset a pattern is, "all", "nothing", "prefix" or "pattern", and the prefix. */
@@ -70,7 +71,7 @@ function patternFields(key, [title, , help], one, draw) {
   one.preset ??= presetOf(one.pattern)[0];
   one.prefix ??= presetOf(one.pattern)[1];
   const settle = () => {
-    one.pattern = { all: ".*", nothing: "^$", prefix: `^${escape(one.prefix)}`, pattern: one.pattern }[one.preset];
+    one.pattern = { all: ".*", nothing: "^$", prefix: `^${escapePattern(one.prefix)}`, pattern: one.pattern }[one.preset];
     draw();
   };
   const options = [["all", "all"], ["nothing", "nothing"], ["prefix", "names that begin with …"], ["pattern", "a regular expression"]];

@@ -1,3 +1,205 @@
-// Virtual hosts.
+// Virtual hosts: the list, and one with what happens in it, who may enter it, and what limits it.
 
-export const routes = [];
+import { h } from "../dom.js";
+import { ApiError, get, path, put, remove, withQuery } from "../api.js";
+import { chart, rangeChoice, samplesQuery } from "../chart.js";
+import { dialog, notify } from "../dialog.js";
+import { check, choice, text } from "../form.js";
+import { count, plural, rate } from "../format.js";
+import { loadPage, orderOf, pager, searchBar, table } from "../table.js";
+import { limitSection, limitsOf } from "./limits.js";
+import { messageLevels, messageRates } from "./overview.js";
+import { escapePattern, permissionSection } from "./permissions.js";
+
+const TYPES = ["classic", "quorum", "stream"];
+
+function fields(vhost = {}) {
+  const type = TYPES.includes(vhost.default_queue_type) ? vhost.default_queue_type : "classic";
+  return [
+    text("Description", "description", "What it is for.", { value: vhost.description }),
+    text("Tags", "tags", "Separated by commas. They mean nothing to the broker.", { value: vhost.tags?.join(", ") }),
+    choice("Default queue type", "type", TYPES, "Of queues that clients declare without x-queue-type. Those that are there stay as they are.", { value: type }),
+    h("div.wide", check("Protect from deletion", "protected", "Deleting it is refused until the protection is lifted.", { checked: Boolean(vhost.protected_from_deletion) })),
+    h("div.wide", check("Trace messages", "tracing", "Copies of all messages go to the exchange amq.rabbitmq.trace. This costs as much as the messages do.", { checked: Boolean(vhost.tracing) })),
+  ];
+}
+
+const written = ({ description, tags, type, protected: kept, tracing }) => ({
+  description: description.value,
+  tags: tags.value.split(",").map((tag) => tag.trim()).filter(Boolean),
+  default_queue_type: type.value,
+  protected_from_deletion: kept.checked,
+  tracing: tracing.checked,
+});
+
+function addDialog(view) {
+  return dialog({
+    title: "Add a virtual host",
+    button: "Add",
+    wide: true,
+    content: h("div.fields", text("Name", "name", "You get all permissions there.", { required: true }), fields()),
+    action: async ({ elements }) => {
+      const name = elements.name.value;
+      const names = (await get("/vhosts?columns=name")).map((one) => one.name);
+      if (names.includes(name)) throw new Error(`There is a virtual host ${name} already.`);
+      await put(path`/vhosts/${name}`, written(elements));
+      notify(`${name} is added. Clients connect to it with their URI's path: amqp://${location.hostname}/${encodeURIComponent(name)}`);
+      view.go(`#/vhosts/${encodeURIComponent(name)}`);
+    },
+  });
+}
+
+function editDialog(view, vhost) {
+  return dialog({
+    title: `Edit ${vhost.name}`,
+    button: "Save",
+    wide: true,
+    content: h("div.fields", fields(vhost)),
+    action: async ({ elements }) => {
+      await put(path`/vhosts/${vhost.name}`, written(elements));
+      notify(`${vhost.name} is changed.`);
+      view.reload();
+    },
+  });
+}
+
+/** Asks for the name of a virtual host before everything in it goes. */
+async function deleteDialog(view, { name }) {
+  const [queues, { messages = 0 }, connections] = await Promise.all([
+    queueCount(name), get(path`/vhosts/${name}` + "?columns=messages"), get(path`/vhosts/${name}/connections` + "?columns=name"),
+  ]);
+  const lost = `${plural(queues, "queue")} with ${plural(messages, "message")}`;
+  const closed = connections.length ? ` ${plural(connections.length, "open connection")} to it will be closed.` : "";
+  const deleted = await dialog({
+    title: `Delete ${name}?`,
+    button: "Delete",
+    danger: true,
+    content: h("div.fields",
+      h("p.wide", `Its ${lost}, its exchanges, bindings, policies, limits and permissions are deleted with it, and cannot be brought back.${closed}`),
+      text(`Type ${name} to confirm`, "typed", undefined, { required: true })),
+    action: async ({ elements }) => {
+      if (elements.typed.value !== name) throw new Error("This is not the name of the virtual host.");
+      await remove(path`/vhosts/${name}`);
+      return true;
+    },
+  });
+  if (!deleted) return;
+  notify(`${name} is deleted with its ${lost}.`);
+  view.go("#/vhosts");
+}
+
+async function queueCount(name, ask = get) {
+  return (await ask(withQuery(path`/queues/${name}`, { page: 1, page_size: 1, columns: "name", disable_stats: true }))).total_count;
+}
+
+const speed = (vhost, key) => vhost.message_stats?.[`${key}_details`]?.rate ?? 0;
+
+function state({ cluster_state: states = {}, tracing, protected_from_deletion: kept }) {
+  const all = [...new Set(Object.values(states))];
+  const badges = all.map((one) => h(one === "running" ? "span.badge.good" : "span.badge.bad", { key: one }, one));
+  if (tracing) badges.push(h("span.badge.warn", { title: "Copies of all messages go to the exchange amq.rabbitmq.trace." }, "traced"));
+  if (kept) badges.push(h("span.badge", { title: "Deleting it is refused." }, "protected"));
+  return badges.map((badge) => [badge, " "]);
+}
+
+const list = {
+  path: "/vhosts",
+  title: "Virtual hosts",
+  load: (view) => loadPage(view, "/vhosts", { columns: [
+    "name", "description", "tags", "default_queue_type", "protected_from_deletion", "tracing", "cluster_state", "messages_ready", "messages_unacknowledged",
+    "messages", "message_stats.publish_details.rate", "message_stats.deliver_get_details.rate",
+  ] }),
+  render(view) {
+    const number = (title, sort, cell) => ({ title, sort, number: true, cell });
+    return [
+      searchBar(view, view.data, "virtual host", view.may() && h("button.primary", { type: "button", onclick: () => addDialog(view) }, "Add a virtual host…")),
+      h("section", table({
+        label: "Virtual hosts",
+        rows: view.data.items,
+        key: ({ name }) => name,
+        order: orderOf(view),
+        empty: view.query.name ? "No virtual host matches the search." : "You have permissions in no virtual host. Ask an administrator for some.",
+        columns: [
+          { title: "Name", sort: "name", cell: ({ name }) => h("a", { href: `#/vhosts/${encodeURIComponent(name)}` }, name || "(empty name)") },
+          { title: "Description", sort: "description", class: "pattern", cell: ({ description, tags = [] }) => [description, " ", tags.map((tag) => [h("span.badge", tag), " "])] },
+          { title: "State", cell: state },
+          { title: "Queues are", sort: "default_queue_type", help: "The type of queues that are declared without one", cell: ({ default_queue_type: type }) => (TYPES.includes(type) ? type : "classic") },
+          number("Ready", "messages_ready", (vhost) => count(vhost.messages_ready ?? 0)),
+          number("Unacknowledged", "messages_unacknowledged", (vhost) => count(vhost.messages_unacknowledged ?? 0)),
+          number("Published", "message_stats.publish_details.rate", (vhost) => rate(speed(vhost, "publish"))),
+          number("Delivered", "message_stats.deliver_get_details.rate", (vhost) => rate(speed(vhost, "deliver_get"))),
+        ],
+      }), pager(view, view.data)),
+    ];
+  },
+};
+
+/** Only administrators may ask for one; others find it in the list of theirs. */
+async function find(view, name) {
+  const range = samplesQuery(view.query.range);
+  if (view.may()) return view.get(withQuery(path`/vhosts/${name}`, range));
+  const { items } = await view.get(withQuery("/vhosts", { ...range, page: 1, name: `^${escapePattern(name)}$`, use_regex: true }));
+  if (items.length === 0) throw new ApiError(404, "Not Found");
+  return items[0];
+}
+
+// The monitoring tag shows a virtual host without what is in it.
+async function allowed(promise) {
+  try {
+    return await promise;
+  } catch (error) {
+    if ([401, 403, 404].includes(error.status)) return null;
+    throw error;
+  }
+}
+
+function facts(view, { vhost, queues, connections }) {
+  const { name } = view.params;
+  const link = (page) => `#/${page}?vhost=${encodeURIComponent(name)}`;
+  return h("section",
+    h("dl.facts",
+      vhost.description && [h("dt", "Description"), h("dd", vhost.description)],
+      vhost.tags?.length > 0 && [h("dt", "Tags"), h("dd", vhost.tags.map((tag) => [h("span.badge", tag), " "]))],
+      h("dt", "State"), h("dd", state(vhost)),
+      h("dt", "Default queue type"), h("dd", TYPES.includes(vhost.default_queue_type) ? vhost.default_queue_type : "classic"),
+      queues !== null && [h("dt", "Queues"), h("dd", h("a", { href: link("queues") }, count(queues)))],
+      connections !== null && [h("dt", "Connections"), h("dd", count(connections.length))]),
+    view.may() && h("div.buttons.start",
+      h("button", { type: "button", onclick: () => editDialog(view, vhost) }, "Edit…"),
+      vhost.protected_from_deletion
+        ? h("button", { type: "button", onclick: () => view.act(() => remove(path`/vhosts/${name}/deletion/protection`), `${name} can be deleted now.`) }, "Lift the protection from deletion")
+        : h("button.danger", { type: "button", onclick: () => deleteDialog(view, vhost).catch((error) => notify(error.message, true)) }, "Delete…")),
+    h("p", ["exchanges", "map", "policies"].map((page, index) => [index > 0 && " · ", h("a", { href: link(page) }, { exchanges: "Exchanges", map: "Map", policies: "Policies" }[page])])));
+}
+
+const one = {
+  path: "/vhosts/:name",
+  section: "/vhosts",
+  title: ({ params }) => params.name,
+  above: () => [["#/vhosts", "Virtual hosts"]],
+  async load(view) {
+    const { name } = view.params;
+    const [vhost, queues, connections, permissions, limits] = await Promise.all([
+      find(view, name),
+      allowed(queueCount(name, view.get)),
+      allowed(view.may("monitoring") ? view.get(path`/vhosts/${name}/connections` + "?columns=name") : null),
+      view.may() ? view.get(path`/vhosts/${name}/permissions`) : null,
+      allowed(limitsOf(view, "vhost", name)),
+    ]);
+    return { vhost, queues, connections, permissions, limits };
+  },
+  render(view) {
+    const { vhost, permissions, limits } = view.data;
+    return [
+      facts(view, view.data),
+      rangeChoice(view),
+      h("div.columns",
+        h("section", chart({ title: "Messages a second", unit: "rate", series: messageRates(vhost.message_stats), empty: "Nothing was published here yet." })),
+        h("section", chart({ title: "Queued messages", series: messageLevels(vhost) }))),
+      permissions && permissionSection(view, permissions, { vhost: vhost.name }),
+      limits && limitSection(view, "vhost", vhost.name, limits),
+    ];
+  },
+};
+
+export const routes = [list, one];
