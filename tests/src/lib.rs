@@ -1,5 +1,5 @@
 //! Support for the black-box tests: a broker per test in one line, clients that use lapin or raw
-//! bytes, and Python scripts under chosen versions of pika.
+//! bytes, Python scripts under chosen versions of pika, and a browser.
 //!
 //! Every test starts its own release build of Leveret on a free port with its own data directory.
 //! To run the protocol tests against another broker for comparison, set

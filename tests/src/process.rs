@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::wait::eventually;
+use crate::wait::{PATIENCE, eventually, eventually_within};
 
 /// The number of lines kept per process; the oldest are dropped first.
 const LINES_KEPT: usize = 20_000;
@@ -115,13 +115,22 @@ impl Process {
 
     /// Waits for it to end; panics after 30 seconds.
     pub async fn ended(&mut self) -> ExitStatus {
+        self.ended_within(PATIENCE).await
+    }
+
+    async fn ended_within(&mut self, patience: Duration) -> ExitStatus {
         let what = format!("the end of {}", self.name);
-        eventually(&what, async || self.exited()).await
+        eventually_within(patience, &what, async || self.exited()).await
     }
 
     /// Waits for it to end, expects success and returns what it printed.
-    pub async fn succeeded(mut self) -> Vec<String> {
-        let status = self.ended().await;
+    pub async fn succeeded(self) -> Vec<String> {
+        self.succeeded_within(PATIENCE).await
+    }
+
+    /// Like [`Process::succeeded`], but panics after `patience`: for programs with much to do.
+    pub async fn succeeded_within(mut self, patience: Duration) -> Vec<String> {
+        let status = self.ended_within(patience).await;
         eventually("the last of the output", async || {
             self.output_ended().then_some(())
         })

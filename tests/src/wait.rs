@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// How long a test may take before it fails; generous, because test machines are busy.
 const TEST_LIMIT: Duration = Duration::from_secs(120);
 /// How long [`eventually`] waits.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The pause between two checks.
 const POLL: Duration = Duration::from_millis(5);
 

@@ -13,6 +13,7 @@ mod amqprs;
 mod auth_http;
 mod backup;
 mod bounds;
+mod browser;
 mod bytes;
 mod celery;
 mod command_line;

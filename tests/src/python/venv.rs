@@ -1,4 +1,4 @@
-//! Virtual environments, one per version of pika and one for Celery, made once under the target
+//! Virtual environments, one per version of pika, and others for Celery and the browser, made once under the target
 //! directory.
 
 use std::fs::{self, File};
@@ -94,6 +94,16 @@ pub(super) fn flower() -> PathBuf {
         "amqp==5.4.2",
     ];
     environment("celery-venvs", "flower-2.2.0", &packages)
+}
+
+/// The Python of a virtual environment with Playwright, which drives a browser that is installed already, and with axe-core.
+pub(super) fn playwright() -> PathBuf {
+    let packages = [
+        "playwright==1.65.2",
+        "axe-playwright-python==0.1.8",
+        "pika==1.4.4",
+    ];
+    environment("browser-venvs", "playwright-1.65.2", &packages)
 }
 
 /// The Python of a virtual environment below `target/`; `packages` is what pip is asked for.
