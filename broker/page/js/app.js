@@ -178,7 +178,7 @@ function setTheme(name) {
   if (name === "light" || name === "dark") document.documentElement.dataset.theme = name;
   else delete document.documentElement.dataset.theme;
   try {
-    name === "system" ? localStorage.removeItem("theme") : localStorage.setItem("theme", name);
+    name === "light" || name === "dark" ? localStorage.setItem("theme", name) : localStorage.removeItem("theme");
   } catch {
     // Without storage it lasts as long as the page.
   }
