@@ -1,6 +1,6 @@
 """What the programs share: a browser that notes everything that goes wrong, and the page as a person uses it.
 
-Nothing here sleeps: everything waits until a condition holds, and fails when that takes too long.
+Nothing here sleeps and hopes: everything waits until a condition holds, and fails when that takes too long.
 """
 
 import base64
@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -62,11 +63,15 @@ class Visitor:
         self.errors = []
         self.expected = []
         self.requests = []
-        self.context.on("console", lambda message: message.type in ("error", "warning") and self._error(f"console: {message.text}"))
+        self.context.on("console", self._console)
         self.context.on("weberror", lambda error: self._error(f"page: {error.error}"))
         self.context.on("dialog", self._dialog)
         self.context.on("request", self._request)
         self.page = self.context.new_page()
+
+    def _console(self, message):
+        if message.type in ("error", "warning"):
+            self._error(f"console: {message.text} ({message.location['url']})")
 
     def _error(self, text):
         if not any(re.search(pattern, text) for pattern in self.expected):
@@ -128,6 +133,12 @@ class Visitor:
         self.page.goto(f"{URL}/{address}")
         self.at(title)
 
+    def visit(self, address):
+        """Loads the page anew at a view, whatever its title."""
+        self.page.goto("about:blank")
+        self.page.goto(f"{URL}/{address}")
+        self.loaded()
+
     def at(self, title):
         """Waits until the view of this title shows the broker's answer."""
         expect(self.page.locator("h1")).to_have_text(title)
@@ -165,6 +176,16 @@ class Visitor:
     def until(self, condition, argument=None):
         """Waits until a function of JavaScript returns something, and returns that."""
         return self.page.wait_for_function(condition, arg=argument, polling=100).json_value()
+
+
+def eventually(what, look):
+    """Calls a function until it returns something, and returns that."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"waited in vain: {what}")
 
 
 def segment(name):

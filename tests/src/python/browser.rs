@@ -43,7 +43,7 @@ impl Browser {
     }
 
     /// Starts a program of `tests/browser/` with the page of this broker.
-    pub fn start(&self, program: &str, broker: &TestBroker) -> Process {
+    pub fn start(&self, program: &str, arguments: &[&str], broker: &TestBroker) -> Process {
         let screenshots = target_directory().join("screenshots");
         std::fs::create_dir_all(&screenshots).expect("a folder under target/");
         let mut command = Command::new(&self.python);
@@ -51,6 +51,7 @@ impl Browser {
             // -u: its lines are read as they come.
             .arg("-u")
             .arg(folder().join(program))
+            .args(arguments)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PYTHONUTF8", "1")
             // The broker writes times in this zone, too.
@@ -66,16 +67,6 @@ impl Browser {
             command.env("LEVERET_TEST_PID", pid.to_string());
         }
         Process::start(program, &mut command)
-    }
-
-    /// Runs a program of `tests/browser/` to its successful end.
-    pub async fn run(&self, program: &str, broker: &TestBroker) {
-        let process = self.start(program, broker);
-        let lines = process.succeeded_within(Self::PATIENCE).await;
-        for line in lines {
-            // Measurements, which say more than that a limit was kept.
-            println!("{program}: {line}");
-        }
     }
 }
 

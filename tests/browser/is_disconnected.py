@@ -1,0 +1,47 @@
+"""A page whose broker does not answer says so, asks no more often than before, and goes on when the broker is back.
+
+The test kills the broker and starts it again when this program says so.
+"""
+
+import os
+import re
+import signal
+
+from browser import browser, expect
+
+BROKER = int(os.environ["LEVERET_TEST_PID"])
+# Requests that a page without answers may begin in some fifteen seconds: one set at a time, and each ends before the next.
+FEW = 12
+
+with browser() as visitor:
+    guest = visitor()
+    guest.sign_in()
+    main = guest.page.locator("main")
+    connection = guest.page.locator("#connection")
+    expect(connection).to_have_text("")
+
+    os.kill(BROKER, signal.SIGSTOP)
+    try:
+        guest.requests.clear()
+        expect(connection).to_contain_text(re.compile(r"Not connected since \d+ s"))
+        expect(main).to_have_class("stale")
+        # What was there can still be read.
+        expect(guest.page.get_by_role("figure").filter(has_text="Messages a second")).to_be_visible()
+        guest.until("() => / (1[5-9]|[2-5][0-9]) s|min/.test(document.querySelector('#connection').textContent)")
+        assert len(guest.requests) <= FEW, guest.requests
+    finally:
+        os.kill(BROKER, signal.SIGCONT)
+    expect(connection).to_have_text("")
+    expect(main).not_to_have_class("stale")
+
+    with guest.expecting("ERR_CONNECTION|ERR_EMPTY_RESPONSE|status of 401"):
+        print("kill", flush=True)
+        expect(connection).to_contain_text("Not connected since")
+        print("start", flush=True)
+        # Sessions do not outlive the broker.
+        expect(guest.page.get_by_label("User name")).to_be_visible()
+        guest.page.get_by_label("User name").fill("guest")
+        guest.page.get_by_label("Password").fill("guest")
+        guest.button("Sign in").click()
+        guest.at("Overview")
+        expect(connection).to_have_text("")

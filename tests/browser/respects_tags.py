@@ -1,0 +1,89 @@
+"""Who may see little sees little: no page of a user asks for what the broker refuses, or offers what it would refuse."""
+
+from browser import URL, api, browser, connection, expect
+from world import furnished
+
+OF_ADMINISTRATORS = {"Users", "Permissions", "Log"}
+
+
+def entries(visitor):
+    """What the navigation offers."""
+    return visitor.page.get_by_role("navigation", name="Pages", exact=True).get_by_role("link").all_inner_texts()
+
+
+def go_everywhere(visitor):
+    """Opens every page of the navigation; an error on the console, such as a refusal, fails the program in the end."""
+    for entry in entries(visitor):
+        visitor.link(entry, visitor.page.get_by_role("navigation", name="Pages", exact=True)).click()
+        visitor.at(entry)
+        expect(visitor.page.locator("main .error")).to_have_count(0)
+
+
+def offers(visitor, name):
+    """How many buttons or links to do this are there."""
+    return visitor.button(name).count() + visitor.link(name).count()
+
+
+with furnished(), browser() as visitor:
+    api("PUT", "/vhosts/secret", {})
+    api("PUT", "/queues/secret/hidden", {"durable": True})
+    api("PUT", "/queues/staging/seen", {"durable": True})
+    api("PUT", "/users/reader", {"password": "reader", "tags": "management"})
+    api("PUT", "/permissions/staging/reader", {"configure": "^$", "write": "^$", "read": ".*"})
+    own = connection("reader", "reader", "staging")
+
+    reader = visitor()
+    reader.sign_in("reader", "reader")
+    assert not OF_ADMINISTRATORS & set(entries(reader)), entries(reader)
+    expect(reader.page.get_by_role("heading", name="Definitions")).to_have_count(0)
+    go_everywhere(reader)
+
+    reader.open("#/queues", "Queues")
+    expect(reader.row("seen")).to_be_visible()
+    expect(reader.page.get_by_text("1 queue", exact=True)).to_be_visible()
+    reader.open("#/vhosts", "Virtual hosts")
+    expect(reader.row("staging")).to_be_visible()
+    expect(reader.row("secret")).to_have_count(0)
+    assert offers(reader, "Add a virtual host…") == 0
+    reader.open("#/policies", "Policies")
+    assert offers(reader, "Add a policy…") == 0
+    reader.open("#/limits", "Limits")
+    assert offers(reader, "Set a limit…") == 0
+    reader.open("#/connections", "Connections")
+    expect(reader.page.locator("main tbody tr")).to_have_count(1)
+
+    # What is asked for all the same is refused in a sentence.
+    with reader.expecting("status of 40[134]"):
+        for address in ["#/users", "#/log", "#/queues/secret/hidden"]:
+            reader.page.goto("about:blank")
+            reader.page.goto(f"{URL}/{address}")
+            expect(reader.page.get_by_role("alert")).to_contain_text("ou ")
+            expect(reader.button("Sign out")).to_be_visible()
+    # The broker decides, whatever the page offers.
+    reader.open("#/queues/staging/seen", "seen")
+    with reader.expecting("status of 40[13]"):
+        reader.button("Delete…").click()
+        reader.button("Delete", reader.dialog()).click()
+        expect(reader.dialog().get_by_role("alert")).to_contain_text("refused")
+        reader.button("Cancel", reader.dialog()).click()
+    assert api("GET", "/queues/staging/seen")["name"] == "seen"
+
+    ops = visitor()
+    ops.sign_in("ops", "ops")
+    assert not OF_ADMINISTRATORS & set(entries(ops)), entries(ops)
+    expect(ops.page.get_by_role("heading", name="Node")).to_be_visible()
+    expect(ops.page.get_by_role("heading", name="Definitions")).to_have_count(0)
+    go_everywhere(ops)
+    ops.open("#/connections", "Connections")
+    expect(ops.page.locator("main tbody tr")).to_have_count(2)
+    own.close()
+
+    # Without a tag there is nothing to see.
+    nobody = visitor()
+    with nobody.expecting("status of 401"):
+        nobody.page.goto(URL)
+        nobody.page.get_by_label("User name").fill("shop")
+        nobody.page.get_by_label("Password").fill("shop")
+        nobody.button("Sign in").click()
+        expect(nobody.page.get_by_role("alert")).not_to_be_empty()
+        expect(nobody.button("Sign in")).to_be_visible()
