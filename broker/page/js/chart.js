@@ -84,7 +84,7 @@ export function chart({ title, series, unit = "count", limit, empty = "There are
       h("line.limit", { x1: LEFT, x2: WIDTH - 4, y1: y(limit.value), y2: y(limit.value) }),
       h("text.axis", { x: WIDTH - 6, y: y(limit.value) - 4, "text-anchor": "end" }, limit.name),
     ],
-    shown.map(({ points, color, name }) => h(`path.line.c${color}`, { key: name, d: line(points) })),
+    [...shown].reverse().map(({ points, color, name }) => h(`path.line.c${color}`, { key: name, d: line(points) })),
     h("line.cursor", { x1: -9, x2: -9, y1: TOP, y2: HEIGHT - BOTTOM }));
   const readout = h("p.readout", { "aria-hidden": "true" });
   return h("figure.chart", head, h("div.plot", svg, readout));

@@ -37,7 +37,8 @@ function alarms(node) {
 }
 
 function nodePanel(node) {
-  const points = (key) => levels(node[`${key}_details`]);
+  // Before the start there is nothing, which the samples write as 0.
+  const points = (key) => levels(node[`${key}_details`]).filter(([, value]) => value > 0);
   const meter = (name, used, total, write) => h("div", h("dl.facts", h("dt", name), h("dd", `${write(used)} of ${write(total)}`)), h("div", { class: used / total > 0.8 ? "meter high" : "meter", role: "meter", "aria-label": name, "aria-valuenow": Math.round((used / total) * 100), "aria-valuemin": 0, "aria-valuemax": 100 }, h("span", { style: { width: percent(Math.min(1, used / total)).replace(" ", "") } })));
   return h("section",
     h("h2", "Node ", h("span.mono", node.name)),
