@@ -33,7 +33,11 @@ export function dialog({ title, content, button, danger, action, wide }) {
         draw();
       }
     }
+    // What it asks about is on the page that is left.
+    const leave = () => place.close();
+    window.addEventListener("hashchange", leave);
     place.addEventListener("close", () => {
+      window.removeEventListener("hashchange", leave);
       place.remove();
       if (opener?.isConnected) opener.focus();
       resolve(result);

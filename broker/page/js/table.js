@@ -125,5 +125,5 @@ export function pager(view, list) {
   if (!list || list.page_count <= 1) return null;
   const { page, page_count: pages } = list;
   const link = (to, title) => (to < 1 || to > pages || to === page ? h("span.off", title) : h("a", { href: view.link({ page: to === 1 ? undefined : to }) }, title));
-  return h("nav.pager", { "aria-label": "Pages" }, link(1, "First"), link(page - 1, "Previous"), h("span", `Page ${count(page)} of ${count(pages)}`), link(page + 1, "Next"), link(pages, "Last"));
+  return h("nav.pager", { "aria-label": "Pages of the list" }, link(1, "First"), link(page - 1, "Previous"), h("span", `Page ${count(page)} of ${count(pages)}`), link(page + 1, "Next"), link(pages, "Last"));
 }

@@ -2,15 +2,15 @@
 
 import { h } from "../dom.js";
 import { path, request } from "../api.js";
-import { ARGUMENTS, argumentNamed, readArgument } from "../arguments.js";
+import { ARGUMENTS, argumentsOf, readArgument } from "../arguments.js";
 import { choice, check, field, fromPairs, pairs, text } from "../form.js";
 import { notify } from "../dialog.js";
 import { queueAddress } from "../links.js";
 
 const TYPES = [
-  ["classic", "Classic", "The usual queue. May be transient, exclusive to a connection, or deleted with its last consumer; has priorities."],
-  ["quorum", "Quorum", "Durable, syncs every message, and counts failed deliveries, so that a message that nobody can handle does not come back for ever. For work that must not be lost."],
-  ["stream", "Stream", "A log on disk that any number of consumers read, each from an offset of its choice. Reading does not empty it; its limits do."],
+  ["classic", "Classic", "The usual queue. May be transient or deleted with its last consumer; has priorities."],
+  ["quorum", "Quorum", "Durable, and counts failed deliveries, so that a message that nobody can handle does not come back for ever."],
+  ["stream", "Stream", "A log on disk that consumers read from offsets of their choice. Reading does not empty it; its limits do."],
 ];
 
 // What is typed again for a value that a queue has.
@@ -24,15 +24,13 @@ function initial({ vhost, type, like, name }, vhosts, model) {
   if (!model) return form;
   Object.assign(form, { type: model.type ?? "classic", name: name ?? `${like}-copy`, durable: model.durable, auto_delete: model.auto_delete });
   for (const [key, value] of Object.entries(model.arguments)) {
-    const argument = argumentNamed(key);
+    const argument = ARGUMENTS.find((one) => one.key === key);
     if (key === "x-dead-letter-exchange" && value === "") form.useDefaultExchange = true;
     else if (argument) form.typed[key] = typedFor(argument, value);
     else if (key !== "x-queue-type") form.free.push([key, typeof value === "string" && !/^[\d-]/.test(value) ? value : JSON.stringify(value)]);
   }
   return form;
 }
-
-const argumentsOf = (type) => ARGUMENTS.filter(({ types }) => types.includes(type));
 
 /** Returns the arguments that the form asks for. */
 function declared(form) {
@@ -61,15 +59,15 @@ async function declare(view) {
 
 function argumentField(view, argument) {
   const { form } = view.state;
-  const { key, title, kind, help, placeholder } = argument;
+  const { key, title, kind, help } = argument;
   const typed = form.typed[key];
   const set = (value) => { form.typed[key] = value; view.redraw(); };
   const label = [title, " ", h("code.faint", key)];
   if (kind === "flag") return check(label, key, help, { checked: typed === true, onchange: (event) => set(event.target.checked) });
   if (Array.isArray(kind)) return choice(label, key, [["", "not set"], ...kind], help, { value: typed ?? "", onchange: (event) => set(event.target.value) });
   const off = key === "x-dead-letter-exchange" && form.useDefaultExchange;
-  const hint = { number: "not set", time: "not set, ms", size: "not set, bytes", text: "not set" }[kind];
-  return text(label, key, help, { value: off ? "" : (typed ?? ""), disabled: off, placeholder: off ? "the default exchange" : (placeholder ?? hint), inputmode: kind === "number" ? "numeric" : undefined, oninput: (event) => set(event.target.value) });
+  const hint = `not set${{ time: ", ms", size: ", bytes" }[kind] ?? ""}`;
+  return text(label, key, help, { value: off ? "" : (typed ?? ""), disabled: off, placeholder: off ? "the default exchange" : hint, oninput: (event) => set(event.target.value) });
 }
 
 function group(view, title, all) {
@@ -77,21 +75,22 @@ function group(view, title, all) {
   const fields = h("div.fields",
     all.map((argument) => h("div", { key: argument.key }, argumentField(view, argument))),
     title === "Dead letters" && h("div", { key: "default" }, check("To the default exchange", "default-exchange", "Sends dead letters straight to the queue that the routing key names.", { checked: form.useDefaultExchange, onchange: (event) => { form.useDefaultExchange = event.target.checked; view.redraw(); } })));
-  const open = all.some(({ key, typical }) => typical || form.model.includes(key));
+  const open = all.some(({ key, hidden }) => !hidden || form.model.includes(key));
   return h("details.arguments", { key: `${form.type} ${title}`, open }, h("summary", title), fields);
 }
 
+// The same declaration as a client's program makes it.
 function python(form) {
   let given;
   try {
-    given = declared(form);
+    given = Object.entries(declared(form));
   } catch (error) {
     return `# ${error.message}`;
   }
-  const written = (value) => (value === true ? "True" : value === false ? "False" : value === null ? "None" : Array.isArray(value) ? `[${value.map(written).join(", ")}]` : typeof value === "object" ? `{${Object.entries(value).map(([name, one]) => `${JSON.stringify(name)}: ${written(one)}`).join(", ")}}` : JSON.stringify(value));
-  const flags = [(form.type !== "classic" || form.durable) && "durable=True", form.type === "classic" && form.auto_delete && "auto_delete=True"].filter(Boolean);
-  const entries = Object.entries(given).map(([name, value]) => `\n    ${JSON.stringify(name)}: ${written(value)},`);
-  return `channel.queue_declare(${[JSON.stringify(form.name), ...flags, entries.length && `arguments={${entries.join("")}\n}`].filter(Boolean).join(", ")})`;
+  const written = (value) => JSON.stringify(value).replace(/\b(true|false|null)\b(?=(?:[^"]*"[^"]*")*[^"]*$)/g, (word) => ({ true: "True", false: "False", null: "None" })[word]);
+  const flags = [(form.type !== "classic" || form.durable) && "durable=True", form.type === "classic" && form.auto_delete && "auto_delete=True"];
+  const all = given.length > 0 && `arguments={${given.map(([name, value]) => `\n    ${JSON.stringify(name)}: ${written(value)},`).join("")}\n}`;
+  return `channel.queue_declare(${[JSON.stringify(form.name), ...flags, all].filter(Boolean).join(", ")})`;
 }
 
 function basics(view) {

@@ -9,7 +9,7 @@ import { exchangeLink, queueLink } from "../links.js";
 // So much of a body is shown; a browser with megabytes in one element is slow.
 const SHOWN = 256 * 1024;
 const HEX_SHOWN = 16 * 1024;
-const DEATHS = ["x-death", "x-first-death-queue", "x-first-death-reason", "x-first-death-exchange", "x-last-death-queue", "x-last-death-reason", "x-last-death-exchange"];
+const ABOUT_DEATH = /^x-(death|(first|last)-death-(queue|reason|exchange))$/;
 
 function ago(seconds) {
   const time = seconds * 1000;
@@ -40,7 +40,7 @@ function deaths(vhost, headers) {
   const all = headers["x-death"];
   if (!Array.isArray(all) || !all.every((entry) => entry && typeof entry === "object")) return null;
   const first = headers["x-first-death-queue"];
-  return h("div.deaths", h("h4", `Dead-lettered${all.length > 1 ? `, latest first` : ""}`), h("ol", all.map((entry, index) => death(vhost, entry, index))),
+  return h("div.deaths", h("h3", `Dead-lettered${all.length > 1 ? `, latest first` : ""}`), h("ol", all.map((entry, index) => death(vhost, entry, index))),
     typeof first === "string" && all.length > 1 && h("p.help", "It died first in ", queueLink(vhost, first), "."));
 }
 
@@ -60,13 +60,13 @@ function properties(vhost, { properties: given }) {
   };
   const names = Object.keys(others);
   const readable = deaths(vhost, headers);
-  const shown = Object.keys(headers).filter((name) => !readable || !DEATHS.includes(name));
-  const raw = readable && h("details", h("summary", "The headers that say so"), headerTable(headers, DEATHS.filter((name) => name in headers)));
+  const shown = Object.keys(headers).filter((name) => !readable || !ABOUT_DEATH.test(name));
+  const raw = readable && h("details", h("summary", "The headers that say so"), headerTable(headers, Object.keys(headers).filter((name) => ABOUT_DEATH.test(name))));
   return [
     readable, raw,
     h("div.columns",
-      h("div", h("h4", "Properties"), names.length ? h("dl.facts", names.map((name) => [h("dt", { key: `t ${name}` }, name), h("dd", { key: `d ${name}`, dir: "auto" }, written[name]?.(others[name]) ?? String(others[name]))])) : h("p.faint", "none")),
-      h("div", h("h4", "Headers"), shown.length ? headerTable(headers, shown) : h("p.faint", readable ? "no others" : "none"))),
+      h("div", h("h3", "Properties"), names.length ? h("dl.facts", names.map((name) => [h("dt", { key: `t ${name}` }, name), h("dd", { key: `d ${name}`, dir: "auto" }, written[name]?.(others[name]) ?? String(others[name]))])) : h("p.faint", "none")),
+      h("div", h("h3", "Headers"), shown.length ? headerTable(headers, shown) : h("p.faint", readable ? "no others" : "none"))),
   ];
 }
 
@@ -87,7 +87,7 @@ function fileName(form, number) {
 
 function bodyPart(view, message) {
   const { body, payload_bytes: size, number } = message;
-  if (size === 0) return [h("h4", "Body"), h("p.faint", "empty")];
+  if (size === 0) return [h("h3", "Body"), h("p.faint", "empty")];
   const isCut = body.length < size;
   const text = asText(body, isCut);
   const json = text !== null && !isCut && indented(text) !== null;
@@ -95,7 +95,7 @@ function bodyPart(view, message) {
   const form = forms.find(([id]) => id === message.form)?.[0] ?? forms[0][0];
   const choose = (id) => { message.form = id; view.redraw(); };
   return [
-    h("div.bar", h("h4", `Body, ${bytes(size)}`), isCut && h("span.badge.warn", `cut: the first ${bytes(body.length)}`),
+    h("div.bar", h("h3", `Body, ${bytes(size)}`), isCut && h("span.badge.warn", `cut: the first ${bytes(body.length)}`),
       h("span.choice", { role: "group", "aria-label": `How to show the body of message ${number}` }, forms.map(([id, title]) => h("button", { key: id, type: "button", "aria-pressed": String(id === form), onclick: () => choose(id) }, title))),
       h("span.spring"),
       h("button.small", { type: "button", onclick: () => download(fileName(form, number), body, "application/octet-stream") }, isCut ? "Download this part" : "Download")),
@@ -114,7 +114,7 @@ export function messageItem(view, message) {
     h("summary", h("b", `${number}. `), exchange ? h("span", { dir: "auto" }, exchange) : "default exchange", " → ", h("code", { dir: "auto" }, key === "" ? "(empty key)" : key), ` · ${bytes(size)} `,
       redelivered && h("span.badge.warn", "redelivered"), " ", dead && h("span.badge.bad", "dead-lettered"), " ", failures > 0 && h("span.badge.warn", `failed ${plural(failures, "time")}`)),
     message.open && h("div.parts",
-      h("p.help", "Published to ", exchangeLink(vhost, exchange), " with the key ", h("code", key === "" ? "(empty)" : key), `. ${plural(left, "message")} ${left === 1 ? "was" : "were"} left in the queue behind it.`),
+      h("p.help", "Published to ", exchangeLink(vhost, exchange), `. ${plural(left, "message")} ${left === 1 ? "was" : "were"} behind it.`),
       properties(vhost, message),
       bodyPart(view, message)));
 }

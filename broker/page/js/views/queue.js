@@ -31,34 +31,25 @@ export function features({ durable, auto_delete: autoDelete, exclusive, argument
 
 const written = (value) => (typeof value === "string" ? value || "(empty)" : JSON.stringify(value));
 
-const STATES = {
-  running: ["good", null],
-  idle: ["", null],
-  flow: ["warn", "Publishers are slowed down, as it takes messages less fast than they send them."],
-  syncing: ["warn", "It waits until a mirror has caught up."],
-  minority: ["bad", "Most of its nodes are down. It takes no messages until they are back."],
-  down: ["bad", "Its node is down. It comes back with that."],
-  stopped: ["bad", "Its virtual host is stopped. The log says why."],
-  crashed: ["bad", "It has crashed. The log says why."],
-};
-
-/** A queue's state, in words and colour. */
+/** A queue's state, in a word and a colour. */
 export function stateBadge({ state }) {
-  const [colour, explanation] = STATES[state] ?? ["warn", null];
-  return h("span.badge", { class: colour, title: explanation ?? undefined }, state ?? "–");
+  const colour = { running: "good", idle: "" }[state] ?? (state === "flow" ? "warn" : "bad");
+  return state ? h("span.badge", { class: colour }, state) : "–";
 }
 
 // What an operator should know at a glance, in sentences.
-function remarks({ state, type, messages_ready: ready = 0, messages_unacknowledged: unacked = 0, consumers = 0, arguments: all = {}, effective_policy_definition: policy = {}, messages_delayed: delayed, next_delayed_at: due, messages_dlx: letters }) {
+function remarks({ type, messages_ready: ready = 0, messages_unacknowledged: unacked = 0, consumers = 0, arguments: all = {}, effective_policy_definition: policy, messages_delayed: delayed, next_delayed_at: due, messages_dlx: letters, message_stats: stats }) {
   const limit = Math.min(all["x-max-length"] ?? Infinity, policy?.["max-length"] ?? Infinity);
   const overflow = all["x-overflow"] ?? policy?.overflow ?? "drop-head";
+  const [incoming, done] = [stats?.publish_details?.rate ?? 0, stats?.ack_details?.rate ?? 0];
+  const works = type !== "stream" && consumers > 0;
   return [
-    STATES[state]?.[1],
     type !== "stream" && ready > 0 && consumers === 0 && `${plural(ready, "message")} ${ready === 1 ? "waits" : "wait"} here, and nobody consumes.`,
     ready > 0 && ready >= limit && `It is full (max-length ${count(limit)}): ${overflow === "drop-head" ? "each new message pushes the oldest out." : "new messages are refused."}`,
-    type !== "stream" && consumers > 0 && ready === 0 && unacked > 1000 && "Consumers hold all messages unacknowledged. Let them acknowledge, or set a prefetch, so that others get some.",
+    works && ready > 1000 && incoming > done * 1.1 && done > 0 && `It grows: ${rate(incoming)} come in, and ${rate(done)} are acknowledged.`,
+    works && ready === 0 && unacked > 1000 && "Consumers hold all messages unacknowledged. With a smaller prefetch others would get some.",
     delayed > 0 && `${plural(delayed, "message")} ${delayed === 1 ? "waits" : "wait"} for another try${due ? `, the next in ${duration(due - Date.now())}` : ""}.`,
-    letters > 0 && `${plural(letters, "dead letter")} ${letters === 1 ? "has" : "have"} not found a queue yet; the broker tries again each second.`,
+    letters > 0 && `${plural(letters, "dead letter")} ${letters === 1 ? "has" : "have"} found no queue yet; the broker tries again each second.`,
   ].filter(Boolean).map((text) => h("p.notice", { key: text.slice(-12) }, text));
 }
 
@@ -76,7 +67,7 @@ function tiles({ messages_ready: ready, messages_unacknowledged: unacked, messag
   return h("div.tiles",
     tile(count(ready ?? messages), "ready"), tile(count(unacked ?? 0), "unacknowledged"), tile(bytes(size), "in message bodies"),
     tile(speed("publish"), "in"), tile(speed("deliver_get"), "out"), tile(speed("ack"), "acknowledged"),
-    tile(count(consumers), consumers > 0 && Number.isFinite(utilisation) ? `consumers, ${percent(utilisation)} ready to take` : "consumers"));
+    tile(count(consumers), consumers > 0 && Number.isFinite(utilisation) ? `consumers, ready ${percent(utilisation)} of the time` : "consumers"));
 }
 
 // Arguments and definitions; what names an exchange or a queue leads there.
@@ -97,6 +88,7 @@ function facts(queue) {
   const { vhost, arguments: all, policy, operator_policy: operator, effective_policy_definition: effective, owner_pid_details: owner, head_message_timestamp: head } = queue;
   const row = (name, value) => value !== undefined && value !== null && value !== false && [h("dt", { key: `t ${name}` }, name), h("dd", { key: `d ${name}` }, value)];
   const known = (value, write) => Number.isFinite(value) && write(value);
+  const messages = (where) => known(queue[`message_bytes_${where}`], (size) => `${plural(queue[`messages_${where}`] ?? 0, "message")}, ${bytes(size)}`);
   const policyLink = (name) => h("a", { href: withQuery("#/policies", { name }) }, name);
   return h("section", h("h2", "Facts"), h("div.columns", h("dl.facts",
     row("Virtual host", vhost), row("Type", queue.type ?? "classic"), row("State", stateBadge(queue)),
@@ -105,21 +97,18 @@ function facts(queue) {
     row("Policy", policy ? policyLink(policy) : "none"), operator && row("Operator policy", policyLink(operator)),
     (policy || operator) && row("They set", definition(vhost, effective)),
     owner?.name && row("Owner", h("a", { href: connectionAddress(owner.name) }, owner.name)),
-    row("Node", queue.leader ?? queue.node), queue.members?.length > 1 && row("Members", `${queue.members.join(", ")} (online: ${(queue.online ?? []).join(", ") || "none"})`)),
+    row("Node", queue.leader ?? queue.node)),
   h("dl.facts",
     row("Message bodies", known(queue.message_bytes, (all) => `${bytes(all)}: ${bytes(queue.message_bytes_ready)} ready, ${bytes(queue.message_bytes_unacknowledged)} unacknowledged`)),
-    row("In memory", known(queue.message_bytes_ram, (size) => `${plural(queue.messages_ram ?? 0, "message")}, ${bytes(size)}`)),
-    row("Persistent", known(queue.message_bytes_persistent, (size) => `${plural(queue.messages_persistent ?? 0, "message")}, ${bytes(size)}`)),
-    row("Only on disk", known(queue.message_bytes_paged_out, (size) => `${plural(queue.messages_paged_out ?? 0, "message")}, ${bytes(size)}`)),
+    row("In memory", messages("ram")), row("Only on disk", messages("paged_out")), row("Persistent", messages("persistent")),
     row("Memory", known(queue.memory, bytes)),
     row("Consumers ready to take", queue.consumers > 0 && known(queue.consumer_utilisation, (part) => `${percent(part)} of the time${part < 0.9 ? ". More consumers, or a larger prefetch, would raise it." : ""}`)),
     row("Single active consumer", queue.single_active_consumer_tag && h("span.mono", queue.single_active_consumer_tag)),
     row("First message", head ? h("span", { title: absolute(head * 1000) }, `published ${duration(Date.now() - head * 1000)} ago, by its timestamp`) : null),
-    row("Delayed retry", queue.delayed_retry && queue.delayed_retry !== "disabled" && queue.delayed_retry),
-    row("Waiting for a retry", known(queue.messages_delayed, count)))));
+    row("Delayed retry", queue.delayed_retry && queue.delayed_retry !== "disabled" && queue.delayed_retry))));
 }
 
-const ACTIVITY = { up: "gets messages", single_active: "the single active one", waiting: "waits for its turn", suspected_down: "its node does not answer" };
+const ACTIVITY = { up: "gets messages", single_active: "the single active one", waiting: "waits for its turn" };
 
 function consumers({ consumer_details: all = [], type }) {
   const shown = all.slice(0, 200);
@@ -127,9 +116,9 @@ function consumers({ consumer_details: all = [], type }) {
     { title: "Tag", cell: ({ consumer_tag: tag }) => h("span.mono", tag) },
     { title: "Channel", cell: ({ channel_details: { name } = {} }) => (name ? h("a", { href: channelAddress(name) }, name) : "its connection has ended") },
     { title: "User", cell: ({ channel_details: { user } = {} }) => user ?? "–" },
-    { title: "Acknowledges", cell: ({ ack_required: required }) => (required ? "by itself" : "automatic: sent is done") },
+    { title: "Acknowledgement", cell: ({ ack_required: required }) => (required ? "manual" : "automatic") },
     { title: "Prefetch", number: true, cell: ({ prefetch_count: most }) => (most ? count(most) : "no limit") },
-    { title: "State", cell: ({ activity_status: status, active, exclusive }) => [ACTIVITY[status] ?? status ?? (active === false ? "waits" : "gets messages"), exclusive && ", exclusive"] },
+    { title: "State", cell: ({ activity_status: status, exclusive }) => [ACTIVITY[status] ?? status, exclusive && ", exclusive"] },
     { title: "Timeout", number: true, cell: ({ consumer_timeout: most }) => (most > 0 ? duration(most) : most === 0 ? "none" : "–") },
     { title: "Arguments", cell: ({ arguments: given = {} }) => h("span.mono", Object.entries(given).map(([key, value]) => `${key}: ${written(value)}`).join(", ") || "–") },
   ];
@@ -144,7 +133,7 @@ async function purge(view) {
   const { vhost, name, messages_ready: ready = 0, messages_unacknowledged: unacked = 0 } = queue;
   const done = await confirm({
     title: `Purge ${name}`, button: "Purge",
-    question: `Delete the ${plural(ready, "ready message")} of ${name}? ${unacked ? `The ${plural(unacked, "unacknowledged one")} stay with their consumers. ` : ""}They are not dead-lettered, and cannot be got back.`,
+    question: `Purge ${name} of ${plural(ready, "ready message")}? ${unacked ? `${plural(unacked, "message")} that consumers hold unacknowledged stay. ` : ""}Nothing is dead-lettered, and this cannot be undone.`,
     action: () => remove(path`/queues/${vhost}/${name}/contents`),
   });
   if (done) view.act(async () => {}, `${name} is purged.`);

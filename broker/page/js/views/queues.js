@@ -45,10 +45,8 @@ const COLUMNS = [
   { id: "policy", title: "Policy", keys: [], sort: "policy", cell: ({ policy }) => policy ?? "–" },
   speed("redelivered", "Redelivered", "redeliver", false, "Messages that are delivered again"),
   number("persistent", "Persistent", "messages_persistent", count, false, "Messages that survive a restart"),
-  number("in-memory", "In memory", "message_bytes_ram", bytes, false, "The size of the message bodies in memory"),
   number("paged-out", "Paged out", "message_bytes_paged_out", bytes, false, "The size of the message bodies that are only on disk"),
   number("memory", "Memory", "memory", bytes, false, "What the queue takes in memory"),
-  { id: "tag", title: "Single active consumer", keys: ["single_active_consumer_tag"], cell: (row) => row.single_active_consumer_tag ?? "–" },
 ];
 
 function policyCell({ policy, operator_policy: operator }) {
@@ -95,7 +93,7 @@ const rowName = ({ name }) => name || "(empty name)";
 const total = (rows, key) => rows.reduce((sum, row) => sum + (row[key] ?? 0), 0);
 
 async function finish(view, done, what) {
-  if (done > 0) view.act(async () => {}, `${plural(done, "queue")} ${done === 1 ? "is" : "are"} ${what}.`);
+  if (done > 0) view.act(async () => {}, `${plural(done, "queue")} ${what}.`);
 }
 
 async function purge(view, rows) {
@@ -105,7 +103,7 @@ async function purge(view, rows) {
     question: [h("p", `Delete their ${plural(ready, "ready message")}? Unacknowledged messages stay with their consumers.`), nameList(rows.map(rowName))],
     action: ({ vhost, name }) => remove(path`/queues/${vhost}/${name}/contents`),
   });
-  finish(view, done, "empty");
+  finish(view, done, "purged");
 }
 
 async function destroy(view, rows) {
@@ -144,7 +142,7 @@ async function setPolicy(view, rows) {
     },
     action: (vhost, form) => put(path`/policies/${vhost}/${form.elements.name.value}`, { pattern: pattern(vhost), definition: fromPairs(definition), priority: Number(form.elements.priority.value), "apply-to": "queues" }),
   });
-  finish(view, done && rows.length, "given the policy");
+  finish(view, done && rows.length, "got the policy");
 }
 
 function selectionBar(view) {
