@@ -1,3 +1,206 @@
 // The map: exchanges, bindings and queues as a picture that moves.
 
-export const routes = [];
+import { h, render } from "../dom.js";
+import { download, path, withQuery } from "../api.js";
+import { count, plural, rate } from "../format.js";
+import { highlight, picture, standAlone, whole } from "../drawing.js";
+import { LEVELS, edgeWords, graphOf, nameOf } from "../graph.js";
+import { CARD, layout } from "../layout.js";
+import { table } from "../table.js";
+import { zoomable } from "../zoom.js";
+
+const SHAPE = "Width: messages a second. Bindings do not count: an edge carries at most what leaves its source, and what enters its target.";
+
+/** The virtual host that a view's query names, or the first. */
+export function vhostOf(view) {
+  const { vhosts = [] } = view.state;
+  return view.query.vhost ?? (vhosts.includes("/") ? "/" : vhosts[0]);
+}
+
+/** Asks once for the names of the virtual hosts. */
+export async function loadVhosts(view) {
+  view.state.vhosts ??= (await view.get("/vhosts?columns=name")).map(({ name }) => name);
+}
+
+/** A choice of the virtual host; `others` are query parameters that make no sense in another. */
+export function vhostChoice(view, others = {}) {
+  const { vhosts = [] } = view.state;
+  if (vhosts.length < 2) return null;
+  return h("label.inline", { title: "Virtual host" }, h("select", { "aria-label": "Virtual host", value: vhostOf(view), onchange: (event) => view.go(view.link({ ...others, vhost: event.target.value })) }, vhosts.map((name) => h("option", { value: name, key: name }, name))));
+}
+
+/** The address of the page of a queue or an exchange. */
+export function pageOf(vhost, { kind, name, missing }) {
+  if (missing) return undefined;
+  const parts = [vhost, kind === "exchange" ? name || "amq.default" : name].map(encodeURIComponent);
+  return `#/${kind === "exchange" ? "exchanges" : "queues"}/${parts.join("/")}`;
+}
+
+// A screen on its side has room for several columns; a telephone has not.
+function aspect() {
+  return window.innerWidth < 800 ? 0.7 : 1.6;
+}
+
+function address(view, node) {
+  return node.kind === "group" ? view.link({ prefix: node.name }) : pageOf(vhostOf(view), node);
+}
+
+// What is opened can be closed again: each separator in the prefix is a step.
+function steps(view) {
+  const { prefix } = view.query;
+  if (!prefix) return null;
+  const ends = [...prefix.matchAll(/[._:/-]/g)].map(({ index }) => prefix.slice(0, index + 1));
+  const above = ends.filter((one) => one !== prefix).slice(-4);
+  return h("nav.steps", { "aria-label": "Groups" },
+    h("a", { href: view.link({ prefix: undefined }) }, "All queues"),
+    above.map((one) => [" › ", h("a", { href: view.link({ prefix: one }), key: one }, `${one}*`)]),
+    " › ", h("b", { "aria-current": "true" }, `${prefix}*`));
+}
+
+let typing;
+
+function bar(view, graph, plan) {
+  const { name = "", all } = view.query;
+  const { total_queues: total, matching_queues: matching } = view.data;
+  const search = (changes) => view.go(view.link(changes), { replace: true });
+  const button = (label, title, action) => h("button", { type: "button", title, "aria-label": title, onclick: () => action(view.state.stage) }, label);
+  return h("div.bar", { role: "search" },
+    vhostChoice(view, { prefix: undefined, name: undefined }),
+    h("input", {
+      type: "search", value: name, placeholder: "Search queues and exchanges", "aria-label": "Search queues and exchanges", "data-shortcut": "/",
+      oninput: (event) => {
+        clearTimeout(typing);
+        const { value } = event.target;
+        typing = setTimeout(() => search({ name: value || undefined }), 250);
+      },
+    }),
+    (graph.idle > 0 || all) && h("label.inline", { title: "The exchanges that every virtual host has, and that nothing is bound to" }, h("input", { type: "checkbox", checked: Boolean(all), onchange: (event) => search({ all: event.target.checked ? "true" : undefined }) }), "Unused amq."),
+    h("span.found", { role: "status" }, matching === total ? plural(total, "queue") : `${count(matching)} of ${plural(total, "queue")}`),
+    h("span.spring"),
+    h("a", { href: withQuery("#/trace", { vhost: vhostOf(view) }) }, "Trace a message"),
+    button("−", "Zoom out", (stage) => stage?.zoom(0.8)),
+    button("+", "Zoom in", (stage) => stage?.zoom(1.25)),
+    button("Fit", "Show the whole map", (stage) => stage?.fit()),
+    h("button", { type: "button", onclick: () => save(view, plan) }, "Save as SVG"));
+}
+
+function save(view, plan) {
+  const vhost = vhostOf(view);
+  const levels = LEVELS.map(([name, what]) => `${name}: ${what}`).join("; ");
+  const text = standAlone(view.state.svg, plan, [`Virtual host ${vhost}, ${new Date().toLocaleString()}`, `${SHAPE} ${levels}.`]);
+  download(`map${vhost === "/" ? "" : `-${vhost.replace(/\W+/g, "_")}`}.svg`, text, "image/svg+xml");
+}
+
+function legend() {
+  const sample = (...shapes) => h("svg.map.sample", { viewBox: "0 0 34 14", "aria-hidden": "true" }, shapes);
+  const line = (kind, ...more) => sample(h("g", { class: `edge ${kind}` }, h("path.line", { d: "M1 7H33", "stroke-width": more.length ? 4 : 1.6 }), more));
+  const box = (name, content) => h("g", { class: `node queue ${name}` }, h("rect.card", { x: .5, y: .5, width: 33, height: 13, rx: 3 }), h("path.strip", { d: "M1 1h5v12h-5z" }), content);
+  const entry = (drawn, name, what) => h("li", { title: what }, drawn, " ", name);
+  return h("ul.legend.map-legend", { "aria-label": "Legend" },
+    LEVELS.map(([name, what], at) => entry(sample(box(`level-${at}`)), h("span", name, h("small", ` ${what}`)), what)),
+    entry(sample(h("path.sign", { d: "M17 1l7 12h-14zM17 5v4M17 10.6v1" })), "Messages wait and no consumer takes them"),
+    entry(line("binding"), "Binding"),
+    entry(line("binding live", h("path.flow.medium", { d: "M1 7H33", "stroke-width": 2.4 })), h("span", "Carries messages", h("small", " wider for more a second: at most the smaller of what leaves the source and what enters the target"))),
+    entry(line("dead-letter"), "Dead letters"),
+    entry(line("alternate"), "Alternate exchange"));
+}
+
+// The figures of the node below the pointer or with the focus.
+function readout(node) {
+  if (!node) return null;
+  const facts = {
+    exchange: [["Type", node.missing ? "does not exist: messages for it are dropped" : node.type], ["Bindings", count(node.bindings)]],
+    queue: [["Type", node.type], ["Ready", count(node.messages_ready)], ["Unacknowledged", count(node.messages_unacknowledged)], ["Consumers", node.waiting ? "none, and messages wait" : count(node.consumers)]],
+    group: [["Queues", count(node.queues)], ["Messages", count(node.messages)], ["Consumers", count(node.consumers)], ["Queues without a consumer", count(node.without_consumers)]],
+  }[node.kind];
+  return [h("b", nameOf(node)), h("dl.facts", [...facts, ["In", rate(node.in)], ["Out", rate(node.out)]].map(([name, value]) => [h("dt", name), h("dd", value ?? "–")]))];
+}
+
+// The element lives longer than one answer: what is shown now is in the state.
+function mounted(state, svg) {
+  state.svg = svg;
+  state.stage = zoomable(svg, state, () => whole(state.plan, leastWidth()));
+  const look = (event) => {
+    const id = event.target.closest?.("[data-id]")?.dataset.id ?? null;
+    if (id === state.marked) return;
+    mark(state, id);
+    const place = state.plan.places.get(id);
+    if (event.type === "focusin" && place) state.stage.reveal(place.x, place.y, place.x + CARD.width, place.y + CARD.height);
+  };
+  for (const event of ["pointerover", "focusin"]) svg.addEventListener(event, look);
+  for (const event of ["pointerleave", "focusout"]) svg.addEventListener(event, () => mark(state, null));
+}
+
+function mark(state, id) {
+  state.marked = id;
+  highlight(state.svg, id, state.graph.edges);
+  render(state.svg.parentNode.querySelector(".map-readout"), readout(state.graph.byId.get(id)));
+}
+
+function leastWidth() {
+  return aspect() < 1 ? 380 : 900;
+}
+
+function details(view, graph) {
+  const { state } = view;
+  const row = (node) => {
+    const of = (near, far) => graph.edges.filter((edge) => edge[near] === node.id).map((edge) => [edge, graph.byId.get(edge[far])]);
+    return { node, sources: of("to", "from"), targets: of("from", "to") };
+  };
+  const list = (edges, words) => h("ul.plain", edges.slice(0, 5).map(([edge, other]) => h("li", { key: edge.id }, words(edge, other))), edges.length > 5 && h("li.faint", `and ${count(edges.length - 5)} more`));
+  const figure = (title, key, write = count) => ({ title, number: true, cell: ({ node }) => write(node[key]) });
+  const columns = [
+    { title: "Name", cell: ({ node }) => h("a", { href: address(view, node) }, nameOf(node)) },
+    { title: "Kind", cell: ({ node }) => (node.kind === "exchange" ? `${node.missing ? "missing" : node.type} exchange` : node.kind === "group" ? plural(node.queues, "queue") : node.type === "stream" ? "stream" : "queue") },
+    figure("Messages", "messages"),
+    { title: "Consumers", number: true, cell: ({ node }) => [count(node.consumers), " ", node.waiting && h("span.badge.bad", node.kind === "group" ? `${count(node.without_consumers)} without` : "no consumer")] },
+    figure("In", "in", rate), figure("Out", "out", rate),
+    { title: "From", cell: ({ node, sources }) => (node.default ? h("span.faint", "by name, through the default exchange") : list(sources, (edge, other) => edgeWords(edge, other, node))) },
+    { title: "To", cell: ({ node, targets }) => list(targets, (edge, other) => edgeWords(edge, node, other)) },
+  ];
+  return h("details", { open: Boolean(state.table), ontoggle: (event) => { if (event.target.open !== Boolean(state.table)) { state.table = event.target.open; view.redraw(); } } },
+    h("summary", "The same as a table"),
+    state.table && table({ label: "What the map shows", columns, rows: graph.nodes.map(row), key: ({ node }) => node.id }));
+}
+
+function empty(view) {
+  const { name, prefix } = view.query;
+  if (name || prefix) return h("div.empty", h("p", name ? `No queue or exchange here has “${name}” in its name. ` : "No queue begins like this any more. ", h("a", { href: view.link({ name: undefined, prefix: undefined }) }, "Show all")));
+  return h("div.empty", h("p", "There are no queues in this virtual host yet. Declare one on the page ", h("a", { href: "#/queues" }, "Queues"), " or from a program; bind it to an exchange, and the way of its messages appears here within five seconds."));
+}
+
+function drawn(view) {
+  const { state, query, data } = view;
+  const graph = (state.graph = graphOf(data, query.all));
+  const plan = (state.plan = layout(graph, { aspect: aspect(), previous: state.plan }));
+  const place = JSON.stringify([vhostOf(view), query.prefix, query.name]);
+  // Another picture begins with the whole of it.
+  if (state.place !== place) [state.box, state.place] = [null, place];
+  const wanted = query.name?.toLowerCase();
+  const label = `Map of the virtual host ${vhostOf(view)}: ${plural(data.exchanges.length - graph.idle, "exchange")}, ${plural(data.matching_queues, "queue")}`;
+  const svg = () => picture(graph, plan, {
+    label, cache: (state.cache ??= new Map()), href: (node) => address(view, node), match: ({ name }) => wanted && name.toLowerCase().includes(wanted),
+    viewBox: (state.box ?? whole(plan, leastWidth())).map((number) => Math.round(number * 10) / 10).join(" "), onmount: (element) => mounted(state, element),
+  });
+  return [
+    bar(view, graph, plan),
+    steps(view),
+    h("figure.map-frame", graph.nodes.length ? [svg(), h("div.map-readout", { "aria-hidden": "true" })] : empty(view)),
+    graph.nodes.length > 0 && [legend(), h("p.help", "Wheel, pinch, + and − zoom, drag and arrow keys move, 0 shows everything. The way of messages through a node appears below the pointer or with the focus."), details(view, graph)],
+  ];
+}
+
+export const routes = [{
+  path: "/map",
+  title: (view) => (vhostOf(view) === undefined ? "Map" : `Map of ${vhostOf(view)}`),
+  async load(view) {
+    const vhosts = loadVhosts(view);
+    if (view.query.vhost === undefined) await vhosts;
+    const vhost = vhostOf(view);
+    if (vhost === undefined) return null;
+    const { name, prefix } = view.query;
+    const [answer] = await Promise.all([view.get(withQuery(path`/map/${vhost}`, { name, prefix })), vhosts]);
+    return answer;
+  },
+  render: (view) => (view.data ? drawn(view) : h("p.empty", "You have no permissions in any virtual host.")),
+}];

@@ -1,0 +1,178 @@
+// Draws a graph as SVG: cards for nodes, curves for edges, and the same as a file that stands alone.
+
+import { h } from "./dom.js";
+import { brief } from "./format.js";
+import { edgeWords, figures, nameOf, waysThrough, words } from "./graph.js";
+import { CARD } from "./layout.js";
+
+const MARGIN = 26;
+const ruler = document.createElement("canvas").getContext("2d");
+const measured = new Map();
+
+function remembered(key, find) {
+  // Names come and go; what is drawn now is far less.
+  if (measured.size > 20000) measured.clear();
+  if (!measured.has(key)) measured.set(key, find());
+  return measured.get(key);
+}
+
+function widthOf(text, font) {
+  return remembered(`${font} ${text}`, () => {
+    ruler.font = `${font} system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif`;
+    return ruler.measureText(text).width;
+  });
+}
+
+// Cuts a name in its middle, as what differs is often at the end.
+function clip(name, width, font) {
+  return remembered(`${font} ${width} ${name}`, () => {
+    const signs = [...name.slice(0, 300)];
+    let [shown, kept] = [name, Math.min(signs.length, 60)];
+    while (kept > 1 && widthOf(shown, font) > width) {
+      kept -= 1;
+      shown = `${signs.slice(0, Math.ceil(kept / 2)).join("")}…${signs.slice(signs.length - Math.floor(kept / 2)).join("")}`;
+    }
+    return shown;
+  });
+}
+
+// Loud where someone has to look: a sign and words, not a colour alone.
+function sign(x, y) {
+  return h("path.sign", { d: `M${x} ${y - 9}l5.2 9.4h-10.4zM${x} ${y - 5.6}v3.2M${x} ${y - 1.6}v.9` });
+}
+
+// The second line: what is there on the left, what is done with it on the right.
+function status(node, inset) {
+  const [left, right] = figures(node);
+  const end = CARD.width - inset;
+  const start = inset + (node.missing ? 14 : 0);
+  const free = end - start - widthOf(right, "600 10.5px") - (node.waiting ? 18 : 6);
+  return [
+    node.missing && sign(inset + 5, 31),
+    h("text.figures", { x: start, y: 31, class: node.missing ? "loud" : undefined }, widthOf(left, "10.5px") > free ? left.replace(/ messages?$/, "") : left),
+    node.waiting && sign(end - 10 - widthOf(right, "600 10.5px"), 31),
+    h("text.figures.end", { x: end, y: 31, class: node.waiting ? "loud" : undefined }, right),
+  ];
+}
+
+function card(node, { x, y }, href, match) {
+  const { width, height } = CARD;
+  const [inset, rx] = node.kind === "exchange" ? [16, height / 2] : [12, 6];
+  const name = nameOf(node);
+  const queues = node.kind === "group" && `${brief(node.queues)} queues`;
+  const shown = clip(name, width - 2 * inset - (queues ? widthOf(queues, "10.5px") + 6 : 0), node.kind === "group" ? "600 12.5px" : "12.5px");
+  const classes = [node.kind, `level-${node.level}`, node.waiting && "waiting", node.missing && "missing", match && "match", node.type === "stream" && "stream"];
+  return h("a", { key: node.id, class: `node ${classes.filter(Boolean).join(" ")}`, href, "data-id": node.id, "aria-label": words(node), transform: `translate(${x} ${y})` },
+    shown !== name && h("title", name),
+    queues && [6, 3].map((shift) => h("rect.card", { width, height, rx, x: shift, y: shift })),
+    h("rect.card", { width, height, rx }),
+    node.kind !== "exchange" && h("path.strip", { d: `M5.5 .5H6V${height - .5}H5.5a5 5 0 0 1-5-5v-${height - 11}a5 5 0 0 1 5-5z` }),
+    h("text.name", { x: inset, y: 16 }, shown),
+    queues && h("text.figures.end", { x: width - inset, y: 16 }, queues),
+    status(node, inset));
+}
+
+// By the order of magnitude: 10,000 a second are not a thousand times as wide as 10. Between several columns lines lie closer.
+function thickness(rate, single) {
+  if (!(rate > 0)) return 1.2;
+  return single ? Math.min(9, 1.6 + 1.7 * Math.log10(1 + rate)) : Math.min(4.5, 1.4 + 0.8 * Math.log10(1 + rate));
+}
+
+function line(edge, { curves, single }, byId) {
+  const [d, width] = [curves.get(edge.id), thickness(edge.rate, single).toFixed(1)];
+  const speed = edge.rate >= 100 ? "fast" : edge.rate >= 5 ? "medium" : "slow";
+  return h("g", { key: edge.id, class: `edge ${edge.kind}${edge.rate > 0 ? " live" : ""}`, "data-edge": edge.id },
+    h("title", edgeWords(edge, byId.get(edge.from), byId.get(edge.to))),
+    h("path.line", { d, "stroke-width": width, "marker-end": `url(#arrow-${edge.kind})` }),
+    edge.rate > 0 && h(`path.flow.${speed}`, { d, "stroke-width": Math.max(1.6, width * 0.5).toFixed(1) }));
+}
+
+// The key stands before the card where there is room and only one edge comes.
+function keys(edges, plan) {
+  if (!plan.single) return null;
+  const incoming = new Map();
+  for (const edge of edges) if (edge.kind !== "dead-letter") incoming.set(edge.to, [...(incoming.get(edge.to) ?? []), edge]);
+  return [...incoming].filter(([, list]) => list.length === 1 && list[0].keys.some(Boolean)).map(([id, [edge]]) => {
+    const { x, y } = plan.places.get(id);
+    const more = edge.count > 1 ? ` +${edge.count - 1}` : "";
+    return h("text.key", { key: `key ${id}`, x: x - 12, y: y + CARD.height / 2 - 8 }, clip(edge.keys.find(Boolean), 84, "10px") + more);
+  });
+}
+
+/** Returns the window that shows the whole of a plan: [x, y, width, height]; small graphs are not blown up. */
+export function whole({ width, height, left, right }, least = 900) {
+  const [w, t] = [Math.max(least, width + left + right + 2 * MARGIN), Math.max(200, height + 2 * MARGIN)];
+  return [(width - left + right - w) / 2, (height - t) / 2, w, t];
+}
+
+/**
+ * Draws a graph as its plan says. `href` gives a node's address, `match` says whether it was searched for; `cache` is a Map
+ * that keeps what is drawn from one time to the next; further `attributes` go to the svg element.
+ */
+export function picture(graph, plan, { href = () => undefined, match = () => false, label, cache = new Map(), ...attributes }) {
+  const { nodes, edges, byId } = graph;
+  const kept = (id, signature, draw) => {
+    const known = cache.get(id);
+    if (known?.signature === signature) return known.drawn;
+    const drawn = draw();
+    cache.set(id, { signature, drawn });
+    return drawn;
+  };
+  const drawCard = (node) => {
+    const [{ x, y }, address, found] = [plan.places.get(node.id), href(node), Boolean(match(node))];
+    return kept(node.id, JSON.stringify([x, y, address, found, node]), () => card(node, { x, y }, address, found));
+  };
+  const drawLine = (edge) => kept(edge.id, `${edge.rate} ${edge.count} ${edge.keys} ${plan.curves.get(edge.id)}`, () => line(edge, plan, byId));
+  if (cache.size > 3 * (nodes.length + edges.length) + 100) cache.clear();
+  const arrow = (kind) => h("marker", { id: `arrow-${kind}`, key: kind, class: kind, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" }, h("path", { d: "M0 .5L8 4L0 7.5z" }));
+  const shown = nodes.filter(({ id }) => plan.places.has(id)).sort((a, b) => readingOrder(plan.places.get(a.id), plan.places.get(b.id)));
+  return h("svg.map", { role: "group", "aria-label": label, ...attributes },
+    h("defs", ["binding", "dead-letter", "alternate"].map(arrow)),
+    h("g.edges", edges.map(drawLine)),
+    plan.heading && h("text.heading", { x: plan.heading.x, y: plan.heading.y }, "By name, through the default exchange"),
+    h("g.keys", { "aria-hidden": "true" }, keys(edges, plan)),
+    h("g.nodes", shown.map(drawCard)));
+}
+
+// From left to right, and from top to bottom: the order of the Tab key.
+function readingOrder(a, b) {
+  return a.layer - b.layer || a.y - b.y || a.x - b.x;
+}
+
+/** Marks the ways through a node in the drawn picture, and leaves the rest faint; null marks nothing. */
+export function highlight(svg, id, edges) {
+  const found = id && waysThrough(id, edges);
+  svg.classList.toggle("focused", Boolean(found));
+  for (const element of svg.querySelectorAll("[data-id], [data-edge]")) {
+    element.toggleAttribute("data-on", Boolean(found?.has(element.dataset.id ?? element.dataset.edge)));
+  }
+}
+
+/** Returns the picture as a file that needs nothing else: its own styles in light colours, names escaped, no links. */
+export function standAlone(svg, plan, legend) {
+  const copy = svg.cloneNode(true);
+  const [x, y, width, height] = whole(plan, 400);
+  const all = { xmlns: "http://www.w3.org/2000/svg", viewBox: `${x} ${y - 30} ${width} ${height + 60}`, width, height: height + 60, class: "map" };
+  for (const name of copy.getAttributeNames()) copy.removeAttribute(name);
+  for (const [name, value] of Object.entries(all)) copy.setAttribute(name, value);
+  for (const element of copy.querySelectorAll("a, [data-on]")) for (const name of ["href", "data-on", "data-id"]) element.removeAttribute(name);
+  const add = (tag, attributes, text) => {
+    const element = document.createElementNS(all.xmlns, tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.textContent = text;
+    return element;
+  };
+  copy.prepend(add("title", {}, legend[0]), add("style", {}, styles()), add("rect", { x, y: y - 30, width, height: height + 60, fill: "#fff" }, ""), add("text", { x: x + MARGIN, y: y - 8, class: "name" }, legend[0]));
+  copy.append(add("text", { x: x + MARGIN, y: y + height + 14, class: "figures" }, legend[1]));
+  // XML has no place for control characters, which names may have.
+  return new XMLSerializer().serializeToString(copy).replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, "\ufffd");
+}
+
+// The rules for maps, with variables replaced by their light values: other programs know neither var() nor light-dark().
+function styles() {
+  const rules = [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules]);
+  const root = rules.find(({ selectorText }) => selectorText === ":root").style;
+  const value = (name) => root.getPropertyValue(name).trim().replace(/light-dark\(\s*([^,]+),[^)]*\)/, "$1");
+  const own = rules.filter(({ selectorText }) => selectorText?.startsWith("svg.map")).map(({ cssText }) => cssText);
+  return own.join("\n").replace(/var\((--[\w-]+)\)/g, (_, name) => value(name));
+}

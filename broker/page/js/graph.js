@@ -1,0 +1,123 @@
+// What a map shows, made of the broker's answer: nodes and edges, how full a queue is, and the words for both.
+
+import { brief, count, plural, rate } from "./format.js";
+
+/** The levels of a backlog, as the legend says them. */
+export const LEVELS = [
+  ["Empty", "no messages"],
+  ["Some", "fewer than 1,000 ready, or less than a minute’s work at the present rate"],
+  ["Many", "1,000 or more, or more than a minute’s work"],
+  ["Very many", "100,000 or more, or more than an hour’s work"],
+];
+
+/** Returns 0 to 3: how much waits, by number and by how long the consumers need for it at the present rate. */
+export function level({ type, messages = 0, messages_ready: ready = messages, out = 0 }) {
+  // A stream keeps its messages: they are not a backlog.
+  if (type === "stream" || messages === 0) return 0;
+  const seconds = out > 0 ? ready / out : 0;
+  if (seconds > 0 && seconds < 10) return 1;
+  if (ready >= 100000 || (seconds > 3600 && ready >= 1000)) return 3;
+  return ready >= 1000 || (seconds > 60 && ready >= 20) ? 2 : 1;
+}
+
+/** The key of a node: names of exchanges and queues may be the same. */
+export const idOf = (kind, name) => `${kind} ${name}`;
+
+function node(kind, name, figures) {
+  const one = { ...figures, id: idOf(kind, name), kind, name, level: kind === "exchange" ? 0 : level(figures) };
+  const { messages = 0, consumers = 0, type, without_consumers: without = 0 } = figures;
+  one.waiting = messages > 0 && (kind === "group" ? without > 0 : kind === "queue" && consumers === 0 && type !== "stream");
+  return one;
+}
+
+/**
+ * Returns {nodes, edges, idle}: of the exchanges that the broker declares itself only those that something is bound to,
+ * unless `all`; `idle` is how many are left out.
+ */
+export function graphOf(answer, all) {
+  const given = (answer.edges ?? []).map(({ from, to, kind, keys = [], count = 1 }) => ({ id: JSON.stringify([kind, from, to]), kind, keys, count, from: idOf(...from), to: idOf(...to) }));
+  const touched = new Set(given.flatMap(({ from, to }) => [from, to]));
+  const idle = (one) => /^(amq\..*)?$/.test(one.name) && !one.in && !touched.has(idOf("exchange", one.name));
+  const exchanges = answer.exchanges.filter((one) => all || !idle(one));
+  const nodes = [
+    ...exchanges.map((one) => node("exchange", one.name, one)),
+    ...answer.groups.map((one) => node("group", one.prefix, one)),
+    ...answer.queues.map((one) => node("queue", one.name, one)),
+  ];
+  const byId = new Map(nodes.map((one) => [one.id, one]));
+  const edges = given.filter(({ from, to }) => byId.has(from) && byId.has(to));
+  for (const edge of edges) edge.rate = edgeRate(edge, byId.get(edge.from), byId.get(edge.to));
+  return { nodes, edges, byId, idle: answer.exchanges.length - exchanges.length };
+}
+
+// What leaves a queue by dead-lettering is not what its consumers take: only the target says how much it can be at most.
+function edgeRate({ kind }, from, to) {
+  const leaves = kind === "dead-letter" ? Infinity : kind === "alternate" ? from.in ?? 0 : from.out ?? 0;
+  return Math.min(leaves, to.in ?? 0);
+}
+
+/** The name of a node as a person reads it. */
+export function nameOf({ kind, name }) {
+  if (kind === "exchange") return name || "(default exchange)";
+  return kind === "group" ? `${name}*` : name || "(no name)";
+}
+
+function consumersOf({ kind, type, consumers = 0, waiting, without_consumers: without = 0 }) {
+  if (kind === "group") return waiting ? `${count(without)} without a consumer` : plural(consumers, "consumer");
+  if (type === "stream") return plural(consumers, "reader");
+  return consumers ? plural(consumers, "consumer") : "no consumer";
+}
+
+/** What a screen reader says of a node: "queue orders, 12 messages, no consumer". */
+export function words(one) {
+  const name = nameOf(one);
+  const rates = [one.in > 0 && `${rate(one.in)} in`, one.out > 0 && `${rate(one.out)} out`];
+  const about = {
+    exchange: () => [`exchange ${name}`, one.missing ? "does not exist" : one.type, one.internal && "internal"],
+    queue: () => [`${one.type === "stream" ? "stream" : "queue"} ${name}`, plural(one.messages ?? 0, "message"), consumersOf(one)],
+    group: () => [`group ${name}`, plural(one.queues, "queue"), plural(one.messages ?? 0, "message"), consumersOf(one)],
+  }[one.kind]();
+  return [...about, ...rates].filter(Boolean).join(", ");
+}
+
+/** The second line of a card: what stands left, and what stands right. */
+export function figures(one) {
+  const messages = `${brief(one.messages ?? 0)} ${one.messages === 1 ? "message" : "messages"}`;
+  if (one.kind === "exchange") {
+    if (one.missing) return ["does not exist", ""];
+    return [one.internal ? `${one.type}, internal` : one.type ?? "", one.in > 0 ? rate(one.in) : one.bindings === 0 ? "no bindings" : ""];
+  }
+  if (one.kind === "group") return [messages, one.waiting ? `${brief(one.without_consumers)} no consumer` : consumersOf(one)];
+  if (one.messages === undefined) return [one.type ?? "", ""];
+  if (one.waiting) return [messages, "no consumer"];
+  return [one.type === "stream" ? "stream" : messages, consumersOf(one)];
+}
+
+/** What an edge is, in words: for its title and for the table. */
+export function edgeWords({ kind, keys, count: all, rate: most }, from, to) {
+  const way = { binding: "binding", "dead-letter": "dead letters", alternate: "alternate exchange" }[kind];
+  const listed = keys.map((key) => (key === "" ? "(empty)" : key)).join(", ");
+  const more = all > keys.length && keys.length ? ` and ${count(all - keys.length)} more` : "";
+  return [`${nameOf(from)} → ${nameOf(to)}: ${way}`, listed && `${all === 1 ? "key" : "keys"} ${listed}${more}`, most > 0 && `at most ${rate(most)}`].filter(Boolean).join(", ");
+}
+
+/** Returns the ids of the nodes and edges of all ways through a node. */
+export function waysThrough(id, edges) {
+  const found = new Set([id]);
+  const follow = (near, far, goesOn) => {
+    const [waiting, seen] = [[id], new Set([id])];
+    while (waiting.length) {
+      const at = waiting.pop();
+      for (const edge of edges) {
+        if (edge[near] !== at) continue;
+        found.add(edge.id).add(edge[far]);
+        if (!seen.has(edge[far]) && goesOn(edge)) waiting.push(edge[far]);
+        seen.add(edge[far]);
+      }
+    }
+  };
+  follow("from", "to", () => true);
+  // Everything that may fail leads to a dead-letter exchange: the queues are shown, but not all that leads to them.
+  follow("to", "from", ({ kind }) => kind !== "dead-letter");
+  return found;
+}
