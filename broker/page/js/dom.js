@@ -5,6 +5,18 @@ const SVG = "http://www.w3.org/2000/svg";
 // What a user changes is a property, and is only touched when the description of it changes.
 const PROPERTIES = new Set(["value", "checked", "selected", "indeterminate", "disabled", "open", "hidden"]);
 
+// A name is written in few places and described often.
+const parsed = new Map();
+
+function parse(name) {
+  if (!parsed.has(name)) {
+    const [tag, ...marks] = name.split(/(?=[.#])/);
+    const [classes, ids] = [".", "#"].map((sign) => marks.filter((mark) => mark[0] === sign).map((mark) => mark.slice(1)));
+    parsed.set(name, { tag, classes, id: ids[0] });
+  }
+  return parsed.get(name);
+}
+
 /**
  * Describes an element: h("p.note#id", {title: "…", onclick: f, key: 1}, "text", [more], null).
  * `onmount` is called with the element once it is in the document, `style` is an object of properties.
@@ -14,13 +26,10 @@ export function h(name, attributes, ...children) {
     children.unshift(attributes);
     attributes = {};
   }
-  const [tag, ...marks] = name.split(/(?=[.#])/);
-  const classes = marks.filter((mark) => mark[0] === ".").map((mark) => mark.slice(1));
-  if (attributes?.class) classes.push(attributes.class);
-  const id = marks.find((mark) => mark[0] === "#");
+  const { tag, classes, id } = parse(name);
   const all = { ...attributes };
-  if (classes.length) all.class = classes.join(" ");
-  if (id) all.id = id.slice(1);
+  if (classes.length) all.class = (attributes?.class ? [...classes, attributes.class] : classes).join(" ");
+  if (id) all.id = id;
   return { tag, attributes: all, key: all.key, children: flat(children) };
 }
 
@@ -68,6 +77,8 @@ function same(a, b) {
 }
 
 function update(old, node, mounted, space) {
+  // A view may keep the description of what has not changed.
+  if (old === node) return;
   const element = (node.element = old.element);
   if (node.text !== undefined) {
     if (node.text !== old.text) element.data = node.text;
