@@ -51,9 +51,25 @@ impl TestBroker {
 
     /// Like [`TestBroker::ask`], with a body that may be anything.
     pub async fn ask_text(&self, method: &str, path: &str, body: &str) -> WebReply {
+        let headers = [("authorization", GUEST)];
+        self.ask_with(method, path, &headers, body).await
+    }
+
+    /// Like [`TestBroker::ask_text`], as somebody else: with these headers.
+    pub async fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> WebReply {
         let address = self.management();
+        let mut lines = String::new();
+        for (name, value) in headers {
+            lines += &format!("{name}: {value}\r\n");
+        }
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: {GUEST}\r\nconnection: close\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\n{lines}connection: close\r\n\
              content-length: {}\r\n\r\n{body}",
             body.len()
         );
@@ -85,8 +101,12 @@ fn parse(answer: &[u8]) -> Option<WebReply> {
         true => unchunked(&answer[end + 4..])?,
         false => answer[end + 4..].to_vec(),
     };
+    let is_page = headers
+        .iter()
+        .any(|(name, value)| name == "content-type" && value.starts_with("text/"));
     let body = match body.is_empty() {
         true => Value::Null,
+        false if is_page => Value::String(String::from_utf8(body).ok()?),
         false => serde_json::from_slice(&body).ok()?,
     };
     Some(WebReply {

@@ -12,6 +12,11 @@ use std::collections::HashSet;
 /// Every method, in the order in which `Allow` lists them.
 const METHODS: [&str; 6] = ["HEAD", "GET", "PUT", "POST", "DELETE", "OPTIONS"];
 
+/// What a browser may load for a page, and do for it: everything comes from here, no script or style is within the page,
+/// and no other page shows it in a frame.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
 /// Answers a method that a path does not have. `OPTIONS` belongs to every path and says which ones it has.
 pub(super) async fn other_method(method: Method) -> Response {
     match method {
@@ -134,7 +139,21 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    if is_page(headers) {
+        for (name, value) in [
+            (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+            (header::REFERRER_POLICY, "no-referrer"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
     response
+}
+
+/// Returns whether an answer is a page for people.
+fn is_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }
 
 /// Returns whether a reader accepts JSON: it says so, or says nothing.

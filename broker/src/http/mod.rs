@@ -17,6 +17,7 @@ mod headers;
 pub mod list;
 mod login;
 mod metrics;
+mod page;
 pub mod server;
 mod state;
 mod websocket;

@@ -503,7 +503,14 @@ fn the_node_says_what_it_is_and_how_it_is() {
         );
         let root = broker.ask("GET", "/", Value::Null).await;
         assert_eq!(
-            (root.status, root.header("location")),
+            (root.status, root.header("content-type")),
+            (200, Some("text/html; charset=utf-8"))
+        );
+        let policy = root.header("content-security-policy").expect("a policy");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self';"));
+        let old = broker.ask("GET", "/stats", Value::Null).await;
+        assert_eq!(
+            (old.status, old.header("location")),
             (301, Some("/api/index.html"))
         );
     });

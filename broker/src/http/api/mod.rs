@@ -29,6 +29,7 @@ use super::effort::Effort;
 use super::error::{ApiError, ApiResult};
 use super::headers;
 use super::metrics;
+use super::page;
 use super::state::Api;
 use super::websocket::{self, Door};
 use crate::config::Config;
@@ -111,7 +112,8 @@ pub fn router(api: Api, config: &Config, streams: Option<Arc<dyn StreamService>>
     let moved = |to| axum::routing::get(async move || headers::moved(to));
     let index = axum::routing::get(async move || axum::response::Html(page.clone()));
     let paths = paths
-        .route("/", moved("/api/index.html"))
+        .merge(page::router())
+        .route("/mgmt", moved("/"))
         .route("/api", moved("/api/index.html"))
         .route("/doc/stats.html", moved("/api/index.html"))
         .route("/stats", moved("/api/index.html"))

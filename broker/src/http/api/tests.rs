@@ -170,6 +170,52 @@ async fn the_document_is_valid() {
     every_reference_leads_somewhere(&document, &document);
 }
 
+#[tokio::test]
+async fn pages_for_people_come_with_a_policy_and_json_without() {
+    let service = service(&config());
+    for path in ["/", "/api/index.html"] {
+        let (status, headers, _) = ask(&service, LOCAL, "GET", path, &[]).await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        for part in [
+            "default-src 'none'",
+            "script-src 'self'",
+            "frame-ancestors 'none'",
+        ] {
+            assert!(
+                policy.split("; ").any(|one| one == part),
+                "{path}: {policy}"
+            );
+        }
+        assert_eq!(headers["referrer-policy"], "no-referrer");
+        assert_eq!(headers["cache-control"], "no-cache");
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+    }
+    let (_, headers, _) = ask(&service, LOCAL, "GET", "/api/version", &[]).await;
+    assert!(!headers.contains_key("content-security-policy"));
+    for (path, to) in [
+        ("/mgmt", "/"),
+        ("/api", "/api/index.html"),
+        ("/stats", "/api/index.html"),
+        ("/doc/stats.html", "/api/index.html"),
+    ] {
+        let (status, headers, _) = ask(&service, LOCAL, "GET", path, &[]).await;
+        let moved = (status, headers["location"].to_str().unwrap());
+        assert_eq!(moved, (StatusCode::MOVED_PERMANENTLY, to), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_known_is_not_sent_again() {
+    let service = service(&config());
+    let (_, headers, _) = ask(&service, LOCAL, "GET", "/", &[]).await;
+    let etag = headers["etag"].to_str().unwrap().to_owned();
+    let known = [("if-none-match", &*etag), ("accept-encoding", "gzip")];
+    let (status, headers, body) = ask(&service, LOCAL, "GET", "/", &known).await;
+    assert_eq!((status, body.len()), (StatusCode::NOT_MODIFIED, 0));
+    assert_eq!(headers["etag"], *etag);
+}
+
 fn every_reference_leads_somewhere(document: &Value, part: &Value) {
     match part {
         Value::Object(fields) => {
