@@ -192,11 +192,7 @@ impl Connection {
             };
             found.find(exchange, &message, vhost.as_ref());
         } else {
-            let named = |key: &&[u8]| std::str::from_utf8(key).ok().and_then(|n| vhost.queue(n));
-            found.queues.clear();
-            found.queues.extend(keys.iter().filter_map(named));
-            found.queues.sort_unstable_by_key(|queue| queue.id);
-            found.queues.dedup_by_key(|queue| queue.id);
+            vhost.queues_named(keys, &mut found.queues);
             found.by_key_alone = true;
         }
         self.route.share();

@@ -186,10 +186,7 @@ impl Caller {
             route.find(exchange, &message, vhost.as_ref());
             return route;
         }
-        let named = |key: &&[u8]| std::str::from_utf8(key).ok().and_then(|n| vhost.queue(n));
-        route.queues = keys.iter().filter_map(named).collect();
-        route.queues.sort_unstable_by_key(|queue| queue.id);
-        route.queues.dedup_by_key(|queue| queue.id);
+        vhost.queues_named(keys, &mut route.queues);
         route
     }
 }

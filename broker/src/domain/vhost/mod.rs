@@ -12,6 +12,7 @@ mod exchanges;
 mod limits;
 mod metadata;
 mod policies;
+mod routes;
 pub mod spec;
 
 use crate::domain::durable::Definition;

@@ -121,6 +121,26 @@ impl Bindings {
         }
     }
 
+    /// Returns the bindings, each with whether it counts at all: a consistent-hash exchange considers only one of those
+    /// that lead to the same destination.
+    pub(super) fn copied(&self) -> Vec<(Binding, bool)> {
+        let counts = |id: &BindingId, binding: &Binding| match &self.index {
+            Index::ConsistentHash(index) => index.counts(id, binding),
+            _ => true,
+        };
+        let all = self.all.iter();
+        all.map(|(id, binding)| (binding.clone(), counts(id, binding)))
+            .collect()
+    }
+
+    /// Returns what a consistent-hash exchange hashes, in words.
+    pub(super) fn hashed(&self) -> Option<String> {
+        match &self.index {
+            Index::ConsistentHash(index) => Some(index.hashed()),
+            _ => None,
+        }
+    }
+
     /// Returns whether messages with equal routing keys go the same way.
     pub(super) fn match_by_key_alone(&self) -> bool {
         match &self.index {

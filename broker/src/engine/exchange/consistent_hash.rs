@@ -116,6 +116,23 @@ impl ConsistentHashIndex {
         self.hash_on == HashOn::RoutingKey
     }
 
+    /// Returns whether this binding is the one that counts among those to its destination.
+    pub(super) fn counts(&self, id: &BindingId, binding: &Binding) -> bool {
+        let bound = self.bound.get(&binding.destination.identity());
+        bound.is_some_and(|bound| bound.first == *id)
+    }
+
+    /// Returns what is hashed, in words.
+    pub(super) fn hashed(&self) -> String {
+        match &self.hash_on {
+            HashOn::RoutingKey => "routing key".to_owned(),
+            HashOn::Header(name) => format!("header \"{name}\""),
+            HashOn::Property(Property::CorrelationId) => "property correlation_id".to_owned(),
+            HashOn::Property(Property::MessageId) => "property message_id".to_owned(),
+            HashOn::Property(_) => "property timestamp".to_owned(),
+        }
+    }
+
     pub(super) fn add(&mut self, id: &BindingId, binding: &Binding) {
         let bound = self.bound.entry(binding.destination.identity());
         bound.or_insert_with(|| Bound::by(id, binding));

@@ -133,6 +133,45 @@ impl Facts {
     }
 }
 
+/// How a binding's arguments compare with a message's headers, by the names of the headers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Compared {
+    /// One header is enough (`x-match` is `any` or `any-with-x`).
+    pub(super) any: bool,
+    /// The headers that match.
+    pub(super) equal: Vec<String>,
+    /// Those that the message has with another value.
+    pub(super) different: Vec<String>,
+    /// Those that it lacks.
+    pub(super) missing: Vec<String>,
+}
+
+/// Compares a binding's arguments with headers (the table with its length prefix, or empty), for people to read.
+pub(super) fn compared(arguments: &FieldTable, headers: &[u8]) -> Compared {
+    // Checked when it was bound.
+    let (mode, with_x) = mode(arguments).unwrap_or((Mode::All, false));
+    let facts = Facts::of(headers);
+    let mut compared = Compared {
+        any: mode == Mode::Any,
+        ..Compared::default()
+    };
+    let arguments = encoded(arguments);
+    let names = raw_table::entries(&arguments).map(|entry| entry.name);
+    let names = names.filter(|name| *name != X_MATCH.as_bytes());
+    let names = names.filter(|name| with_x || !name.starts_with(b"x-"));
+    for (name, condition) in names.zip(conditions(&arguments, with_x)) {
+        let mut present = Vec::new();
+        presence(name, &mut present);
+        let list = match (facts.hold(&condition), facts.hold(&present)) {
+            (true, _) => &mut compared.equal,
+            (false, true) => &mut compared.different,
+            (false, false) => &mut compared.missing,
+        };
+        list.push(String::from_utf8_lossy(name).into_owned());
+    }
+    compared
+}
+
 /// A group's id, never reused.
 type GroupId = u64;
 

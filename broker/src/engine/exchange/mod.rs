@@ -9,6 +9,7 @@ mod consistent_hash;
 mod copies;
 mod delayed;
 mod direct;
+mod explain;
 mod headers;
 mod kind;
 mod one_of;
@@ -21,6 +22,7 @@ mod words;
 pub use binding::{Binding, Destination, DestinationName};
 pub use copies::{Copies, asks_for_copies};
 pub use delayed::{DelayedMessage, Delays, Placed, Postponed};
+pub use explain::{ExplainedBinding, Explanation, Reached, Step};
 pub use kind::ExchangeKind;
 pub use route::{Directory, Route};
 pub use rules::{

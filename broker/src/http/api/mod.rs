@@ -21,6 +21,7 @@ mod policies;
 mod publish;
 mod queues;
 mod quorum;
+mod route;
 mod users;
 mod vhosts;
 
@@ -94,6 +95,7 @@ fn paths(config: &Config) -> OpenApiRouter<Api> {
         .merge(publish::router())
         .merge(queues::router())
         .merge(quorum::router())
+        .merge(route::router())
         .merge(users::router())
         .merge(vhosts::router())
 }

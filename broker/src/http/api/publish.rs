@@ -173,7 +173,7 @@ fn decode(payload: &str) -> ApiResult<Vec<u8>> {
 }
 
 /// Encodes properties (`rabbit_mgmt_format:to_basic_properties`); as in RabbitMQ, unknown ones are ignored.
-fn properties(value: &Value) -> ApiResult<Vec<u8>> {
+pub(super) fn properties(value: &Value) -> ApiResult<Vec<u8>> {
     let Value::Object(given) = value else {
         return Err(ApiError::bad_request("properties must be an object"));
     };

@@ -23,6 +23,7 @@ pub mod overview;
 pub mod policy;
 pub mod queue;
 mod rates;
+pub mod route;
 pub mod user;
 pub mod vhost;
 
@@ -39,5 +40,6 @@ pub use overview::Overview;
 pub use policy::Policy;
 pub use queue::Queue;
 pub use rates::{ByteDetails, Counted, LengthDetails, MessageStatistics, Rates};
+pub use route::Route;
 pub use user::User;
 pub use vhost::Vhost;

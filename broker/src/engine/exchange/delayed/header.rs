@@ -45,7 +45,7 @@ fn milliseconds(value: RawValue<'_>) -> Option<i64> {
 ///
 /// It is a 32-bit integer if it fits, which all clients read alike, as in the plugin for RabbitMQ
 /// 3. In RabbitMQ 4 it is a 64-bit one, which pika takes for unsigned.
-pub(super) fn waited(properties: &[u8]) -> Vec<u8> {
+pub fn waited(properties: &[u8]) -> Vec<u8> {
     replaced(properties).unwrap_or_else(|| properties.to_vec())
 }
 

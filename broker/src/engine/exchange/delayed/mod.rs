@@ -7,7 +7,7 @@ mod paging;
 mod release;
 mod stored;
 
-pub(super) use header::delay_of;
+pub(super) use header::{delay_of, waited};
 
 use super::ExchangeSpec;
 use crate::engine::clock::{Clock, Time};

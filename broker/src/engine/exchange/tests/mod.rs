@@ -2,6 +2,7 @@
 
 mod alternates;
 mod cost;
+mod explained;
 mod model;
 mod spread;
 

@@ -244,10 +244,9 @@ impl World {
                     ..with_headers(headers.clone())
                 };
                 let known = Known(self.exchanges.clone());
-                assert_eq!(
-                    routed_among(&self.exchanges[at], &probe, &known),
-                    routed_by_model(&self.models, at, &keys, &headers),
-                );
+                let route = routed_among(&self.exchanges[at], &probe, &known);
+                assert_eq!(route, routed_by_model(&self.models, at, &keys, &headers),);
+                explained::check(&self.exchanges[at], &probe, &known, &route);
             }
         }
         for (exchange, model) in self.exchanges.iter().zip(&self.models) {
