@@ -1,7 +1,8 @@
 //! What administrators see and do, described once for leveretctl, the HTTP API, the metrics and definition files.
 //!
 //! [`objects`] are the things that exist, with RabbitMQ's JSON keys; [`columns`] and `listings` are leveretctl's view of
-//! them, [`metrics`] Prometheus', [`definitions`] that of definition files. [`statistics`] adds rates and histories.
+//! them, [`metrics`] Prometheus', [`definitions`] that of definition files. [`statistics`] adds rates and histories,
+//! [`map`] draws a virtual host.
 //! [`request`] declares every operation, and `class` what it changes and which right it needs; `operations` and the files
 //! beside it perform them; [`perform`] and [`access`] check the right.
 //!
@@ -19,6 +20,7 @@ mod http_operations;
 mod limits;
 pub(crate) mod listings;
 mod logs;
+pub mod map;
 pub mod metrics;
 pub mod objects;
 pub(crate) mod operations;

@@ -219,6 +219,16 @@ impl Exchange {
         self.bindings.read().all().cloned().collect()
     }
 
+    /// Returns how many bindings it has.
+    pub fn binding_count(&self) -> usize {
+        self.bindings.read().len()
+    }
+
+    /// Shows each of its bindings, in the same order, without copying them. No binding can be added meanwhile.
+    pub fn each_binding(&self, mut look: impl FnMut(&Binding)) {
+        self.bindings.read().all().for_each(&mut look);
+    }
+
     /// Returns whether any binding leads to a destination.
     pub fn is_bound_to(&self, to: &DestinationName) -> bool {
         self.bindings.read().leads_to(to)

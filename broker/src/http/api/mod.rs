@@ -14,6 +14,7 @@ mod get;
 mod health;
 mod index;
 mod limits;
+mod map;
 mod nodes;
 mod parameters;
 mod permissions;
@@ -88,6 +89,7 @@ fn paths(config: &Config) -> OpenApiRouter<Api> {
         .merge(get::router())
         .merge(health::router())
         .merge(limits::router())
+        .merge(map::router())
         .merge(nodes::router())
         .merge(parameters::router())
         .merge(permissions::router())

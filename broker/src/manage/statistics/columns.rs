@@ -68,6 +68,11 @@ impl Columns {
         self.0.iter().flat_map(|names| names.iter().copied())
     }
 
+    /// Returns whether these objects have a counter.
+    pub fn has(&self, name: &str) -> bool {
+        self.names().any(|known| known == name)
+    }
+
     /// Returns the number of counters.
     pub fn width(&self) -> usize {
         self.0.iter().map(|names| names.len()).sum()

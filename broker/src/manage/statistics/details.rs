@@ -65,7 +65,7 @@ impl Series {
     /// Returns the details of a counter; `None` if these objects have no such counter.
     pub fn details(&self, name: &str) -> Option<Details> {
         let value = |(time, row): &(i64, Row)| Some((*time, self.columns.value(row, name)?));
-        if !self.columns.names().any(|known| known == name) && name != "deliver_get" {
+        if !self.columns.has(name) && name != "deliver_get" {
             return None;
         }
         let values: Vec<(i64, u64)> = self.rows.iter().map(value).collect::<Option<_>>()?;
@@ -91,6 +91,29 @@ impl Series {
             avg: several.then(|| sum / values.len() as f64),
         })
     }
+}
+
+/// Returns the rates of some counters of an object, or of `deliver_get`, as their [`Details`] have them, without the rest;
+/// 0 for those that it has not.
+pub fn rates<const N: usize>(
+    statistics: &Statistics,
+    tracked: &Tracked,
+    columns: &Columns,
+    range: Option<Range>,
+    names: [&str; N],
+) -> [f64; N] {
+    let rows = match (range, statistics.last_ticks()) {
+        (Some(range), _) => tracked.rows(range.age(), range.last_points()),
+        (None, Some((last, before))) => tracked.rows(0, [before, last].into_iter()),
+        (None, None) => None,
+    };
+    let Some([(before_at, before), (at, last)]) = rows.as_deref() else {
+        return [0.0; N];
+    };
+    names.map(|name| {
+        let value = |row: &Row| columns.value(row, name).unwrap_or_default();
+        rate((*before_at, value(before)), (*at, value(last)))
+    })
 }
 
 fn rows<I: Iterator<Item = i64>>(
@@ -152,6 +175,29 @@ mod tests {
         record(&statistics, &tracked, 20_000, [605, 0]);
         assert_eq!(rate(), 1.0);
         assert_eq!(series(&statistics, &tracked, None).details("publish"), None);
+    }
+
+    #[test]
+    fn rates_alone_are_those_of_the_details() {
+        let (statistics, tracked) = (Statistics::default(), Tracked::default());
+        let both = || {
+            let names = ["publish_in", "publish_out"];
+            let columns = &Columns::EXCHANGE;
+            let alone = rates(&statistics, &tracked, columns, None, names);
+            let series = series(&statistics, &tracked, None);
+            let detailed = names.map(|name| series.details(name).unwrap().rate);
+            assert_eq!(alone, detailed);
+            let range = Range::of(Some("20"), Some("5"), 11_000, Rounding::Up).unwrap();
+            let ranged = rates(&statistics, &tracked, columns, range, names);
+            let series = self::series(&statistics, &tracked, range);
+            let detailed = names.map(|name| series.details(name).unwrap().rate);
+            assert_eq!(ranged, detailed);
+            alone
+        };
+        assert_eq!(both(), [0.0, 0.0]);
+        record(&statistics, &tracked, 5000, [100, 5]);
+        record(&statistics, &tracked, 10_000, [600, 5]);
+        assert_eq!(both(), [100.0, 0.0]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod visit;
 mod visit_tests;
 
 pub use columns::Columns;
-pub use details::{Details, Sample, Series};
+pub use details::{Details, Sample, Series, rates};
 pub use range::{InvalidRange, Range, Ranges, Rounding};
 pub use sampler::{Sampler, run};
 pub use visit::visit;

@@ -99,6 +99,15 @@ impl Range {
         })
     }
 
+    /// Returns the last point and the one before it, oldest first; one if there is no other.
+    pub fn last_points(&self) -> impl Iterator<Item = i64> + use<> {
+        let two = Range {
+            points: self.points.min(2),
+            ..*self
+        };
+        two.times()
+    }
+
     /// Returns how many milliseconds it covers.
     pub fn age(&self) -> i64 {
         self.age
