@@ -4,7 +4,7 @@ import { h, render } from "./dom.js";
 import * as api from "./api.js";
 import { duration } from "./format.js";
 import { notify } from "./dialog.js";
-import { routes, navigation } from "./routes.js";
+import { navigation, routesOf } from "./routes.js";
 import { signInForm } from "./views/signin.js";
 
 // The broker takes samples every five seconds.
@@ -16,8 +16,8 @@ let user = null;
 let view = null;
 
 /** What a view's functions get: where it is, what it knows, and what it can do. */
-function open(address) {
-  const [route, params, query] = resolve(address);
+function open(address, routes) {
+  const [route, params, query] = resolve(address, routes);
   const here = address.split("?")[0];
   const one = {
     address, here, route, params, query, user, go,
@@ -54,7 +54,7 @@ export function go(address, { replace } = {}) {
   } else location.hash = address.slice(1);
 }
 
-function resolve(address) {
+function resolve(address, routes) {
   const [path, query] = address.slice(1).split("?");
   const parts = path.split("/").filter((part, index) => part || index > 1).map(decode);
   if (parts.length === 0) parts.push("");
@@ -75,13 +75,22 @@ function decode(part) {
   }
 }
 
-/** Shows the view that the address names. */
-function show() {
+/** Shows the view that the address names, once its module is there. */
+async function show() {
   const address = location.hash || "#/";
+  let routes = routesOf(address.slice(2).split(/[/?]/)[0]);
+  if (routes instanceof Promise) {
+    try {
+      routes = await routes;
+    } catch {
+      return notify("The broker does not answer. Try again later.", true);
+    }
+    if (!user || address !== (location.hash || "#/")) return;
+  }
   const before = view;
   before?.busy?.abort();
   clearTimeout(before?.timer);
-  view = open(address);
+  view = open(address, routes);
   const sameView = before?.here === view.here;
   if (sameView) {
     // Only the query is another: what was there stays until the answer comes.
@@ -117,6 +126,7 @@ function draw() {
     document.title = "Sign in – Leveret";
     return render(place, signInForm(signedIn));
   }
+  if (!view) return;
   const { route, error, data } = view;
   const title = typeof route.title === "function" ? route.title(view) : route.title;
   document.title = `${title} – Leveret`;
@@ -189,9 +199,9 @@ function crumbs(title) {
   return h("div.title", above.length > 0 && h("nav", { "aria-label": "Above" }, above.map(([address, name]) => [h("a", { href: address }, name), h("span", { "aria-hidden": "true" }, " › ")])), h("h1", { tabindex: -1 }, title));
 }
 
-function signedIn(session) {
+async function signedIn(session) {
   user = { name: session.name, tags: session.tags };
-  show();
+  await show();
   document.querySelector("main h1")?.focus();
 }
 

@@ -1,22 +1,5 @@
 // Which address shows which view. Addresses are RabbitMQ's where it has the page, so that links in runbooks go on working.
 
-import { routes as overview } from "./views/overview.js";
-import { routes as queues } from "./views/queues.js";
-import { routes as streams } from "./views/streams.js";
-import { routes as exchanges } from "./views/exchanges.js";
-import { routes as map } from "./views/map.js";
-import { routes as trace } from "./views/trace.js";
-import { routes as connections } from "./views/connections.js";
-import { routes as users } from "./views/users.js";
-import { routes as permissions } from "./views/permissions.js";
-import { routes as vhosts } from "./views/vhosts.js";
-import { routes as policies } from "./views/policies.js";
-import { routes as limits } from "./views/limits.js";
-import { routes as log } from "./views/log.js";
-
-/** The views: {path, title, load, render, section?: the entry of the navigation, above?: links to what it belongs to, interval?}. */
-export const routes = [overview, queues, streams, exchanges, map, trace, connections, users, permissions, vhosts, policies, limits, log].flat();
-
 /** The entries of the navigation; `tags`: who has use of it. */
 export const navigation = [
   { path: "/", title: "Overview" },
@@ -34,3 +17,35 @@ export const navigation = [
   { path: "/limits", title: "Limits" },
   { path: "/log", title: "Log", tags: ["administrator"] },
 ];
+
+// A module is loaded with the first of its views, so that the page opens with what it shows.
+const modules = {
+  "": () => import("./views/overview.js"),
+  queues: () => import("./views/queues.js"),
+  streams: () => import("./views/streams.js"),
+  exchanges: () => import("./views/exchanges.js"),
+  map: () => import("./views/map.js"),
+  trace: () => import("./views/trace.js"),
+  connections: () => import("./views/connections.js"),
+  channels: () => import("./views/connections.js"),
+  users: () => import("./views/users.js"),
+  permissions: () => import("./views/permissions.js"),
+  vhosts: () => import("./views/vhosts.js"),
+  policies: () => import("./views/policies.js"),
+  limits: () => import("./views/limits.js"),
+  log: () => import("./views/log.js"),
+};
+const loaded = new Map();
+
+/**
+ * Returns the views whose addresses begin with a word: [{path, title, load, render, section?: the entry of the navigation,
+ * above?: links to what it belongs to, interval?: milliseconds}], or a promise of them the first time.
+ */
+export function routesOf(word) {
+  if (loaded.has(word)) return loaded.get(word);
+  const load = Object.hasOwn(modules, word) ? modules[word]() : Promise.resolve({ routes: [] });
+  return load.then(({ routes }) => {
+    loaded.set(word, routes);
+    return routes;
+  });
+}
