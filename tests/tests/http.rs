@@ -4,6 +4,7 @@ mod administration;
 mod crowds;
 mod declarations;
 mod hostile;
+mod sessions;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

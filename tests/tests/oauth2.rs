@@ -3,6 +3,7 @@
 mod hostile;
 mod keys;
 mod renewal;
+mod sessions;
 
 use lapin::ExchangeKind;
 use lapin::options::QueueDeclareOptions;

@@ -17,6 +17,9 @@ const MAX_BACKLOG: u32 = 65_535;
 /// The longest silence that systems let pass before they look for a peer, in seconds.
 const MAX_KEEPALIVE: u32 = 32_767;
 
+/// A year, in minutes.
+const MAX_SESSION_TIMEOUT: u32 = 365 * 24 * 60;
+
 /// Rotating one renames all.
 const MAX_ROTATION_COUNT: u32 = 1000;
 
@@ -45,6 +48,13 @@ impl Settings {
         {
             let reason = format!("{count} is out of range: use 0 to {MAX_ROTATION_COUNT}");
             return Err(("log-file-rotation-count", reason));
+        }
+        if let Some(minutes) = self.management_login_session_timeout
+            && !(1..=MAX_SESSION_TIMEOUT).contains(&minutes)
+        {
+            let reason =
+                format!("{minutes} is out of range: use 1 to {MAX_SESSION_TIMEOUT} minutes");
+            return Err(("management-login-session-timeout", reason));
         }
         for (key, path) in [
             ("data-dir", &self.data_dir),

@@ -41,6 +41,8 @@ pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 16 * 1024 * 1024;
 pub const DEFAULT_CONSUMER_TIMEOUT: Duration = Duration::from_millis(1_800_000);
 /// RabbitMQ's default.
 pub const DEFAULT_STATISTICS_INTERVAL: Duration = Duration::from_millis(5000);
+/// RabbitMQ's default, in minutes: eight hours.
+const DEFAULT_LOGIN_SESSION_TIMEOUT: u32 = 480;
 /// RabbitMQ's default.
 const DEFAULT_AUTH_HTTP_TIMEOUT: Duration = Duration::from_secs(15);
 /// RabbitMQ's default.
@@ -369,6 +371,13 @@ with_backends! {
     management_cors_allow_origins: Origins,
     /// The web origins whose pages may call it; `*` for all.
     Vec<String> = Vec::new();
+
+    /// Minutes after which somebody who has signed in to the management page has to sign in again
+    /// [default: 480]
+    #[arg(long, value_name = "MINUTES", help_heading = "Management")]
+    management_login_session_timeout: u32,
+    /// Minutes that a session of the management page lasts.
+    u32 = DEFAULT_LOGIN_SESSION_TIMEOUT;
 
     /// TCP port on which anybody may read the metrics, without a login; 0 takes any free one, none
     /// opens none [default: none]

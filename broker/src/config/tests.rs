@@ -374,6 +374,10 @@ fn a_wrong_key_or_value_of_the_file_is_named_with_its_line() {
         ("prometheus_port = 70000", "line 1: '70000' is not a port"),
         ("log_level = 'inof'", "line 1: 'inof' is not a log level"),
         ("frame_max = 1", "frame_max: 1 is out of range"),
+        (
+            "management_login_session_timeout = 0",
+            "management_login_session_timeout: 0 is out of range",
+        ),
         ("frame_max = true", "line 1: expected a size"),
         ("port = ", "line 1: "),
     ];

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// The bytes of a path that are logged at most.
@@ -18,6 +18,10 @@ const PATH_MAX: usize = 200;
 /// Why a request was denied, an extension of its response.
 #[derive(Clone, Debug)]
 pub(super) struct Denial(pub(super) String);
+
+/// The user whose session a request has, once that is known; an extension of the request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Caller(pub(super) Arc<OnceLock<String>>);
 
 /// What is logged of denied requests. Whoever can reach the port can cause them, so there is a limit.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +34,8 @@ impl Denials {
         request: Request,
         next: Next,
     ) -> Response {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        parts.extensions.insert(Caller::default());
         let asked = parts.clone();
         let response = next.run(Request::from_parts(parts, body)).await;
         let denied = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
@@ -49,7 +54,9 @@ impl Denials {
             tracing::debug!(%from, %method, %path, "HTTP access denied: there are no credentials");
             return;
         }
-        let user = named_user(parts);
+        let caller = parts.extensions.get::<Caller>();
+        let caller = caller.and_then(|Caller(caller)| caller.get().cloned());
+        let user = named_user(parts).or(caller);
         let user = user.as_deref().map(|user| shortened(user, NAME_MAX));
         if let Some(suppressed) = self.0.admit(Instant::now()) {
             // How many of these lines were left out before this one.

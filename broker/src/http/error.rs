@@ -1,6 +1,7 @@
 //! Refusals, as RabbitMQ writes them: a status and `{"error": …, "reason": …}`.
 
 use super::denials::Denial;
+use crate::domain::auth::LoginRefused;
 use crate::manage::access::{Denied, NoVhost};
 use crate::manage::perform::Refusal;
 use crate::manage::request::ErrorKind;
@@ -132,6 +133,16 @@ impl ApiError {
             challenge: true,
             ..refused
         }
+    }
+
+    /// 401 for a session that is not there any more. It is no news for the log.
+    pub(super) fn session_ended() -> Self {
+        ApiError::denied("The session has ended").logged_as(String::new())
+    }
+
+    /// 401 for a user who may log in, but not from that address.
+    pub(super) fn not_from_there(reason: LoginRefused) -> Self {
+        ApiError::denied("User can only log in via localhost").logged_as(reason.to_string())
     }
 
     /// Returns the same refusal, with another reason in the log than in its body.

@@ -2,6 +2,7 @@
 //! cowboy, RabbitMQ's web server, does.
 
 use super::error::ApiError;
+use super::session;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
@@ -98,6 +99,8 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
     }
     let is_json = path.starts_with("/api/") && path != "/api/" && !path.ends_with(".html");
     let acceptable = !reads || !is_json || accepts_json(request.headers());
+    // A page that sends it asks for the password itself, so that browsers must not.
+    let is_of_page = session::csrf_token(request.headers()).is_some();
     let mut response = match acceptable {
         true => next.run(request).await,
         false => StatusCode::NOT_ACCEPTABLE.into_response(),
@@ -114,6 +117,9 @@ pub(super) async fn complete(request: Request, next: Next) -> Response {
             | StatusCode::NOT_IMPLEMENTED
     );
     let headers = response.headers_mut();
+    if is_of_page {
+        headers.remove(header::WWW_AUTHENTICATE);
+    }
     let options = headers.get(header::ALLOW).and_then(list_methods);
     let leads_nowhere = headers
         .get(header::VARY)

@@ -1,6 +1,7 @@
-//! Basic and Bearer authentication.
+//! Who makes a request: Basic and Bearer authentication, or a session.
 
-use super::error::{ApiError, no_credentials};
+use super::error::ApiError;
+use super::session;
 use super::state::Api;
 use crate::config::Secret;
 use crate::domain::auth::backend::Attempt;
@@ -31,7 +32,7 @@ impl FromRequestParts<Api> for Principal {
             Written::Basic(user, password) => (user, password),
             // As in RabbitMQ, which logs in a user without a name.
             Written::Bearer(token) => (String::new(), token),
-            Written::Nothing => return Err(no_credentials()),
+            Written::Nothing => return session::resume(api, parts),
             Written::OtherScheme => return Err(ApiError::wrong_credentials().into_response()),
             // As in RabbitMQ, without a body.
             Written::Malformed => return Err(StatusCode::BAD_REQUEST.into_response()),
@@ -66,16 +67,10 @@ pub(super) async fn log_in(
                 Err(denied) => Err(ApiError::from(denied)),
             }
         }
-        Err(reason) => {
-            let logged = reason.to_string();
-            let refused = match reason {
-                LoginRefused::LoopbackOnly(_) => {
-                    ApiError::denied("User can only log in via localhost")
-                }
-                _ => ApiError::wrong_credentials(),
-            };
-            Err(refused.logged_as(logged))
-        }
+        Err(reason) => Err(match reason {
+            LoginRefused::LoopbackOnly(_) => ApiError::not_from_there(reason),
+            _ => ApiError::wrong_credentials().logged_as(reason.to_string()),
+        }),
     };
     // A token says another name than the client.
     let name = principal.as_ref().ok().and_then(Principal::name);

@@ -19,5 +19,6 @@ mod login;
 mod metrics;
 mod page;
 pub mod server;
+mod session;
 mod state;
 mod websocket;

@@ -6,6 +6,7 @@
 use super::allowance::Allowance;
 use super::effort::Effort;
 use super::error::{ApiError, ApiResult};
+use super::session::Sessions;
 use crate::domain::broker::Broker;
 use crate::domain::operations::Caller;
 use crate::domain::vhost::Vhost;
@@ -19,6 +20,7 @@ use crate::manage::request::{Request, Response};
 use axum::extract::FromRef;
 use leveret_protocol::AmqpError;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Operations performed at a time; further ones wait. Each may wait for the disk on a thread of its own.
@@ -64,12 +66,16 @@ pub struct Api {
     answer_memory: Allowance,
     imports: Arc<Semaphore>,
     exports: Allowance,
+    sessions: Arc<Sessions>,
 }
 
 impl Api {
     /// Returns the state of the API of a broker.
     pub fn new(context: AdminContext) -> Self {
+        let minutes = context.config.management_login_session_timeout;
+        let lifetime = Duration::from_secs(60) * minutes;
         Api {
+            sessions: Arc::new(Sessions::new(lifetime)),
             scraper: Scraper::new(context.clone()),
             context,
             body_memory: BodyMemory::default(),
@@ -107,6 +113,11 @@ impl Api {
     /// Returns the turns of definition files on their way out.
     pub(super) fn exports(&self) -> &Allowance {
         &self.exports
+    }
+
+    /// Returns who has signed in to the management page.
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     /// Returns what answers may cost.

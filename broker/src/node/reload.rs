@@ -264,6 +264,7 @@ mod tests {
             "management_listeners",
             "amqp_websocket",
             "management_cors_allow_origins",
+            "management_login_session_timeout",
             "prometheus_port",
             "prometheus_bind",
             "prometheus_tls_port",

@@ -36,4 +36,4 @@ pub use record::{Access, Permission, TopicPermission, User};
 pub(crate) use slowed::network;
 pub use slowed::{FailedLogins, Waiting};
 pub use topic::TopicAccess;
-pub use users::{PasswordPolicy, Users};
+pub use users::{PasswordMark, PasswordPolicy, Users};

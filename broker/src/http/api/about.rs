@@ -87,7 +87,7 @@ async fn login(State(api): State<Api>, request: Request) -> ApiResult<Response> 
 }
 
 /// Reads the fields `username` and `password` of a form.
-async fn credentials(api: &Api, body: Body) -> ApiResult<(String, String)> {
+pub(super) async fn credentials(api: &Api, body: Body) -> ApiResult<(String, String)> {
     let form = Bytes::read(api, body, FORM_LIMIT).await?;
     let (mut user, mut password) = (None, None);
     for (name, value) in form_urlencoded::parse(form.as_slice()) {
@@ -100,7 +100,7 @@ async fn credentials(api: &Api, body: Body) -> ApiResult<(String, String)> {
     user.zip(password).ok_or_else(ApiError::wrong_credentials)
 }
 
-/// Does nothing: the broker remembers no logins.
+/// Does nothing: the broker remembers nobody who has used `POST /api/login`.
 #[utoipa::path(delete, path = "/login", responses((status = 204)))]
 async fn log_out() -> StatusCode {
     StatusCode::NO_CONTENT

@@ -12,7 +12,7 @@ use utoipa::openapi::{ContentBuilder, OpenApi, RefOr, Required};
 /// The name of the way to log in.
 const BASIC: &str = "basic";
 /// The paths that answer without a login.
-const OPEN: [&str; 3] = ["/api/version", "/api/auth", "/api/login"];
+const OPEN: [&str; 4] = ["/api/version", "/api/auth", "/api/login", "/api/session"];
 
 /// Completes the document: what every operation is called and needs, and how it refuses.
 pub(super) fn complete(document: &mut OpenApi) {

@@ -23,6 +23,7 @@ mod publish;
 mod queues;
 mod quorum;
 mod route;
+mod session;
 mod users;
 mod vhosts;
 
@@ -98,6 +99,7 @@ fn paths(config: &Config) -> OpenApiRouter<Api> {
         .merge(queues::router())
         .merge(quorum::router())
         .merge(route::router())
+        .merge(session::router())
         .merge(users::router())
         .merge(vhosts::router())
 }

@@ -89,6 +89,44 @@ async fn guest_may_not_ask_from_elsewhere() {
     }
 }
 
+/// Signs in as guest from this machine; returns what the page sends with every request then.
+async fn sign_in(service: &Router) -> [(String, String); 2] {
+    let form = Body::from("username=guest&password=guest");
+    let request = Request::post("/api/session").header("x-csrf-token", "any");
+    let mut request = request.body(form).unwrap();
+    let peer: SocketAddr = LOCAL.parse().unwrap();
+    request
+        .extensions_mut()
+        .insert(Client(Arc::new(Ends::new(peer, peer))));
+    let response = service.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let cookie = response.headers()["set-cookie"].to_str().unwrap();
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20);
+    let body: Value = serde_json::from_slice(&body.await.unwrap()).unwrap();
+    let token = body["csrf_token"].as_str().unwrap().to_owned();
+    [("cookie".into(), cookie), ("x-csrf-token".into(), token)]
+}
+
+#[tokio::test]
+async fn a_session_of_guest_is_good_from_this_machine_only() {
+    let service = service(&config());
+    let headers = sign_in(&service).await;
+    let headers = headers.each_ref().map(|(name, value)| (&**name, &**value));
+    for (peer, expected) in [(LOCAL, 200), (REMOTE, 401), ("[::1]:40000", 200)] {
+        // They have dialled the same port, which is in the name of the cookie.
+        let (status, answer, body) = ask(&service, peer, "GET", "/api/whoami", &headers).await;
+        assert_eq!(status, expected, "{peer}");
+        assert!(!answer.contains_key("www-authenticate"));
+        if expected == 401 {
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["reason"], "User can only log in via localhost");
+        }
+        let (status, _, _) = ask(&service, peer, "GET", "/api/session", &headers).await;
+        assert_eq!(status == StatusCode::OK, expected == 200, "{peer}");
+    }
+}
+
 /// Asks the way browsers do before a request of another origin; returns the origin that is allowed, and the methods.
 async fn preflight(service: &Router, origin: &str) -> (Option<String>, Option<String>) {
     let headers = [

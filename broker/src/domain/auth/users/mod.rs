@@ -2,6 +2,7 @@
 
 mod authenticate;
 mod certified;
+mod marks;
 mod proof;
 mod rights;
 mod topics;
@@ -21,6 +22,7 @@ use crate::text::names::{NAME_MAX, check_length};
 use crate::text::pattern::PatternError;
 use crate::text::shorten::shortened;
 pub use authenticate::PasswordPolicy;
+pub use marks::PasswordMark;
 use proof::{Proof, ProofKey};
 
 /// A permission with its compiled patterns.
@@ -45,6 +47,7 @@ impl CompiledPermission {
 struct Account {
     id: AccountId,
     record: User,
+    password_mark: PasswordMark,
     /// By virtual host.
     permissions: BTreeMap<String, CompiledPermission>,
     /// By virtual host and exchange.
@@ -54,10 +57,11 @@ struct Account {
 }
 
 impl Account {
-    fn new(id: AccountId, record: User) -> Self {
+    fn new(id: AccountId, password_mark: PasswordMark, record: User) -> Self {
         Account {
             id,
             record,
+            password_mark,
             permissions: BTreeMap::new(),
             topics: BTreeMap::new(),
             proof: Mutex::default(),
@@ -75,6 +79,7 @@ pub struct Users {
     proof_key: ProofKey,
     generation: AtomicU64,
     next_account: AtomicU64,
+    next_mark: AtomicU64,
 }
 
 impl std::fmt::Debug for Users {
@@ -95,6 +100,7 @@ impl Users {
             proof_key: ProofKey::new(),
             generation: AtomicU64::new(0),
             next_account: AtomicU64::new(0),
+            next_mark: AtomicU64::new(0),
         }
     }
 
@@ -103,8 +109,10 @@ impl Users {
         *self.loopback_users.write() = names;
     }
 
-    fn next_account(&self) -> AccountId {
-        AccountId(self.next_account.fetch_add(1, Ordering::Relaxed))
+    /// Returns a new account, without permissions.
+    fn account(&self, record: User) -> Account {
+        let id = AccountId(self.next_account.fetch_add(1, Ordering::Relaxed));
+        Account::new(id, self.next_mark(), record)
     }
 
     /// Returns a number that grows with every change.
@@ -130,7 +138,7 @@ impl Users {
         let mut accounts = self.accounts.write();
         for record in users {
             let name = record.name.clone();
-            accounts.insert(name, Account::new(self.next_account(), record));
+            accounts.insert(name, self.account(record));
         }
         for permission in permissions {
             let (user, vhost) = (permission.user.clone(), permission.vhost.clone());
@@ -173,7 +181,7 @@ impl Users {
             tags: tags.to_vec(),
             limits: UserLimits::default(),
         };
-        place.insert(Account::new(self.next_account(), record.clone()));
+        place.insert(self.account(record.clone()));
         self.changed();
         Ok(Change::PutUser(record))
     }
@@ -266,6 +274,7 @@ impl Users {
         change(&mut account.record);
         if account.record.password != before {
             *account.proof.get_mut() = None;
+            account.password_mark = self.next_mark();
         }
         let record = account.record.clone();
         self.changed();
