@@ -4,6 +4,7 @@ mod administration;
 mod crowds;
 mod declarations;
 mod hostile;
+mod log;
 mod sessions;
 
 use std::path::{Path, PathBuf};

@@ -15,6 +15,7 @@ mod health;
 mod index;
 mod limits;
 mod map;
+mod log;
 mod nodes;
 mod parameters;
 mod permissions;
@@ -91,6 +92,7 @@ fn paths(config: &Config) -> OpenApiRouter<Api> {
         .merge(health::router())
         .merge(limits::router())
         .merge(map::router())
+        .merge(log::router())
         .merge(nodes::router())
         .merge(parameters::router())
         .merge(permissions::router())

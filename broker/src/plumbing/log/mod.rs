@@ -8,12 +8,14 @@
 //! The format of the lines does not belong here, nor what is logged.
 
 mod compress;
+mod excerpt;
 mod file;
 mod limit;
 mod outputs;
 mod ring;
 mod tail;
 
+pub use excerpt::Excerpt;
 pub use file::Rotation;
 pub use limit::LineLimit;
 pub use outputs::LineWriter;

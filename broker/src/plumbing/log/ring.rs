@@ -53,6 +53,39 @@ impl Ring {
         self.first.max(self.end().saturating_sub(count))
     }
 
+    /// Returns the number of the first of the last lines: of `count` at most, and of no more than `bytes` together, but of
+    /// one at least.
+    pub(super) fn start_of_last_within(&self, count: usize, bytes: usize) -> u64 {
+        let mut left = bytes;
+        let fitting = self.lines.iter().rev().take(count);
+        let fitting = fitting.enumerate().take_while(|(at, line)| {
+            let fits = *at == 0 || line.len() <= left;
+            left = left.saturating_sub(line.len());
+            fits
+        });
+        self.end() - fitting.count() as u64
+    }
+
+    /// Returns the lines from number `from` on, without their line feeds: `count` at most, and no more than `bytes` together,
+    /// but one at least if there is any.
+    pub(super) fn lines(&self, from: u64, count: usize, bytes: usize) -> (Vec<String>, Read) {
+        let mut text = 0;
+        let mut lines = Vec::new();
+        let start = from.max(self.first);
+        // It fits, because it is below the number of lines.
+        let skipped = (start - self.first) as usize;
+        for line in self.lines.iter().skip(skipped).take(count) {
+            text += line.len();
+            if text > bytes && !lines.is_empty() {
+                break;
+            }
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            lines.push(String::from_utf8_lossy(line).into_owned());
+        }
+        let (lost, next) = (start - from, start + lines.len() as u64);
+        (lines, Read { lost, next })
+    }
+
     /// Appends the lines from number `from` on to `text`, whole ones, until it has `enough` bytes or there are no more.
     pub(super) fn read(&self, from: u64, text: &mut Vec<u8>, enough: usize) -> Read {
         let mut next = from.max(self.first);
@@ -88,6 +121,30 @@ mod tests {
         assert_eq!(ring.read(3, &mut text, 100), Read { lost: 0, next: 3 });
         assert_eq!(ring.start_of_last(2), 1);
         assert_eq!(ring.start_of_last(u64::MAX), 0);
+    }
+
+    #[test]
+    fn an_excerpt_has_whole_lines_and_a_bound() {
+        let mut ring = Ring::default();
+        assert_eq!(ring.start_of_last_within(5, 100), 0);
+        for line in ["a\n", "bb\n", "ccc\n", "dddd\n"] {
+            ring.push(line.as_bytes());
+        }
+        let read = |from, count, bytes| {
+            let (lines, read) = ring.lines(from, count, bytes);
+            assert_eq!(read.lost, 0);
+            (lines.join(" "), read.next)
+        };
+        assert_eq!(read(0, 10, 100), ("a bb ccc dddd".to_owned(), 4));
+        assert_eq!(read(1, 2, 100), ("bb ccc".to_owned(), 3));
+        assert_eq!(read(0, 10, 5), ("a bb".to_owned(), 2));
+        assert_eq!(read(3, 10, 1), ("dddd".to_owned(), 4));
+        assert_eq!(read(4, 10, 100), (String::new(), 4));
+        assert_eq!(ring.start_of_last_within(2, 100), 2);
+        assert_eq!(ring.start_of_last_within(9, 100), 0);
+        assert_eq!(ring.start_of_last_within(9, 9), 2);
+        assert_eq!(ring.start_of_last_within(9, 1), 3);
+        assert_eq!(ring.start_of_last_within(0, 100), 4);
     }
 
     #[test]
