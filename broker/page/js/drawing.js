@@ -79,12 +79,13 @@ function thickness(rate, single) {
 }
 
 function line(edge, { curves, single }, byId) {
-  const [d, width] = [curves.get(edge.id), thickness(edge.rate, single).toFixed(1)];
+  const [d, width] = [curves.get(edge.id), (edge.traced ? 2.4 : thickness(edge.rate, single)).toFixed(1)];
+  const moves = edge.rate > 0 || edge.traced;
   const speed = edge.rate >= 100 ? "fast" : edge.rate >= 5 ? "medium" : "slow";
-  return h("g", { key: edge.id, class: `edge ${edge.kind}${edge.rate > 0 ? " live" : ""}`, "data-edge": edge.id },
+  return h("g", { key: edge.id, class: `edge ${edge.kind}${moves ? " live" : ""}`, "data-edge": edge.id },
     h("title", edgeWords(edge, byId.get(edge.from), byId.get(edge.to))),
-    h("path.line", { d, "stroke-width": width, "marker-end": `url(#arrow-${edge.kind})` }),
-    edge.rate > 0 && h(`path.flow.${speed}`, { d, "stroke-width": Math.max(1.6, width * 0.5).toFixed(1) }));
+    h("path.wire", { d, "stroke-width": width, "marker-end": `url(#arrow-${edge.kind})` }),
+    moves && h(`path.flow.${speed}`, { d, "stroke-width": Math.max(1.6, width * 0.5).toFixed(1) }));
 }
 
 // The key stands before the card where there is room and only one edge comes.
@@ -126,7 +127,8 @@ export function picture(graph, plan, { href = () => undefined, match = () => fal
   if (cache.size > 3 * (nodes.length + edges.length) + 100) cache.clear();
   const arrow = (kind) => h("marker", { id: `arrow-${kind}`, key: kind, class: kind, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" }, h("path", { d: "M0 .5L8 4L0 7.5z" }));
   const shown = nodes.filter(({ id }) => plan.places.has(id)).sort((a, b) => readingOrder(plan.places.get(a.id), plan.places.get(b.id)));
-  return h("svg.map", { role: "group", "aria-label": label, ...attributes },
+  const many = edges.filter(({ rate }) => rate > 0).length > 100;
+  return h("svg.map", { class: many ? "many" : undefined, role: "group", "aria-label": label, ...attributes },
     h("defs", ["binding", "dead-letter", "alternate"].map(arrow)),
     h("g.edges", edges.map(drawLine)),
     plan.heading && h("text.heading", { x: plan.heading.x, y: plan.heading.y }, "By name, through the default exchange"),

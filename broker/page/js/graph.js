@@ -74,7 +74,7 @@ export function words(one) {
   const rates = [one.in > 0 && `${rate(one.in)} in`, one.out > 0 && `${rate(one.out)} out`];
   const about = {
     exchange: () => [`exchange ${name}`, one.missing ? "does not exist" : one.type, one.internal && "internal"],
-    queue: () => [`${one.type === "stream" ? "stream" : "queue"} ${name}`, plural(one.messages ?? 0, "message"), consumersOf(one)],
+    queue: () => [`${one.type === "stream" ? "stream" : "queue"} ${name}`, ...(one.messages === undefined ? [] : [plural(one.messages, "message"), consumersOf(one)])],
     group: () => [`group ${name}`, plural(one.queues, "queue"), plural(one.messages ?? 0, "message"), consumersOf(one)],
   }[one.kind]();
   return [...about, ...rates].filter(Boolean).join(", ");
@@ -88,7 +88,7 @@ export function figures(one) {
     return [one.internal ? `${one.type}, internal` : one.type ?? "", one.in > 0 ? rate(one.in) : one.bindings === 0 ? "no bindings" : ""];
   }
   if (one.kind === "group") return [messages, one.waiting ? `${brief(one.without_consumers)} no consumer` : consumersOf(one)];
-  if (one.messages === undefined) return [one.type ?? "", ""];
+  if (one.messages === undefined) return [one.type ?? one.kind, ""];
   if (one.waiting) return [messages, "no consumer"];
   return [one.type === "stream" ? "stream" : messages, consumersOf(one)];
 }

@@ -334,8 +334,8 @@ function sides(from, to, kind) {
 
 function curve(stops, { kind }, [start, end]) {
   const [from, to] = [stops[0], stops.at(-1)];
-  // What goes back keeps below what comes.
-  const shift = kind === "dead-letter" || start < 0 ? 9 : -2;
+  // What goes back keeps below what comes, and an alternate exchange's way beside that of the bindings.
+  const shift = kind === "dead-letter" || start < 0 ? 9 : kind === "alternate" ? 5 : -2;
   const [a, b] = from === to ? [port(from, start, 11), port(to, end, -11)] : [port(from, start, shift), port(to, end, shift)];
   let [d, at] = [`M${a.out}`, a];
   const bend = (x, y) => {
@@ -343,7 +343,7 @@ function curve(stops, { kind }, [start, end]) {
     d += `C${at.x + start * bow} ${at.y} ${x + end * bow} ${y} ${x} ${y}`;
   };
   for (const { x, y } of stops.slice(1, -1)) {
-    const middle = y + CARD.height / 2 + shift / 2;
+    const middle = y + CARD.height / 2 + shift;
     bend(start > 0 ? x : x + CARD.width, middle);
     at = { x: start > 0 ? x + CARD.width : x, y: middle };
     d += `H${at.x}`;

@@ -22,11 +22,11 @@ export async function loadVhosts(view) {
   view.state.vhosts ??= (await view.get("/vhosts?columns=name")).map(({ name }) => name);
 }
 
-/** A choice of the virtual host; `others` are query parameters that make no sense in another. */
+/** A choice of the virtual host, or null if there is one only; `others` are query parameters that make no sense in another. */
 export function vhostChoice(view, others = {}) {
   const { vhosts = [] } = view.state;
   if (vhosts.length < 2) return null;
-  return h("label.inline", { title: "Virtual host" }, h("select", { "aria-label": "Virtual host", value: vhostOf(view), onchange: (event) => view.go(view.link({ ...others, vhost: event.target.value })) }, vhosts.map((name) => h("option", { value: name, key: name }, name))));
+  return h("select", { "aria-label": "Virtual host", title: "Virtual host", value: vhostOf(view), onchange: (event) => view.go(view.link({ ...others, vhost: event.target.value })) }, vhosts.map((name) => h("option", { value: name, key: name }, name)));
 }
 
 /** The address of the page of a queue or an exchange. */
@@ -93,7 +93,7 @@ function save(view, plan) {
 
 function legend() {
   const sample = (...shapes) => h("svg.map.sample", { viewBox: "0 0 34 14", "aria-hidden": "true" }, shapes);
-  const line = (kind, ...more) => sample(h("g", { class: `edge ${kind}` }, h("path.line", { d: "M1 7H33", "stroke-width": more.length ? 4 : 1.6 }), more));
+  const line = (kind, ...more) => sample(h("g", { class: `edge ${kind}` }, h("path.wire", { d: "M1 7H33", "stroke-width": more.length ? 4 : 1.6 }), more));
   const box = (name, content) => h("g", { class: `node queue ${name}` }, h("rect.card", { x: .5, y: .5, width: 33, height: 13, rx: 3 }), h("path.strip", { d: "M1 1h5v12h-5z" }), content);
   const entry = (drawn, name, what) => h("li", { title: what }, drawn, " ", name);
   return h("ul.legend.map-legend", { "aria-label": "Legend" },
