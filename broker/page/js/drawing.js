@@ -101,8 +101,8 @@ function keys(edges, plan) {
 }
 
 /** Returns the window that shows the whole of a plan: [x, y, width, height]; small graphs are not blown up. */
-export function whole({ width, height, left, right }, least = 900) {
-  const [w, t] = [Math.max(least, width + left + right + 2 * MARGIN), Math.max(200, height + 2 * MARGIN)];
+export function whole({ width, height, left, right }, least = 900, lowest = 200) {
+  const [w, t] = [Math.max(least, width + left + right + 2 * MARGIN), Math.max(lowest, height + 2 * MARGIN)];
   return [(width - left + right - w) / 2, (height - t) / 2, w, t];
 }
 

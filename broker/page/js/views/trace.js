@@ -92,7 +92,7 @@ function fields(view) {
     h("datalist#trace-exchanges", (view.state.exchanges ?? []).map(({ name, type }) => h("option", { value: name, key: name }, type))),
     text("Exchange", "exchange", "Empty: the default exchange, whose keys are names of queues.", { list: "trace-exchanges", placeholder: "(default exchange)", "data-shortcut": "/", ...input("exchange") }),
     text("Routing key", "key", null, input("key")),
-    area("Further keys (CC)", "cc", "One a line: the header CC, by which a message goes to several keys.", { rows: 1, ...input("cc") }),
+    area("Further keys (CC)", "cc", "One a line: the header CC, by which a message goes to several keys.", { rows: Math.min(6, form.cc.split("\n").length), ...input("cc") }),
     h("details.wide", { open: form.entries.some(([name]) => name) },
       h("summary", "Headers"),
       pairs("Headers", form.entries, () => { changed(view); view.redraw(); }, { help: "Numbers, true, false and JSON are what they look like; write \"12\" for the text 12." })),
@@ -133,7 +133,7 @@ function way(view, answer) {
   const graph = wayOf(answer);
   if (graph.nodes.length > MOST_DRAWN) return null;
   const plan = (view.state.plan = layout(graph, { previous: view.state.plan }));
-  const [x, y, width, height] = whole(plan, 700);
+  const [x, y, width, height] = whole(plan, 900, 0);
   return h("figure.map-frame.small", picture(graph, plan, { label: "The way of the message", viewBox: `${x} ${y} ${width} ${height}`, href: (node) => pageOf(vhostOf(view), node) }));
 }
 
