@@ -9,7 +9,7 @@ import { absolute, count, plural } from "../format.js";
 const MOST = 5000;
 const FIRST = 1000;
 // So many answers in a row while the broker writes faster than one brings; a shorter one was the last.
-const CATCH_UP = 5;
+const CATCH_UP = 3;
 const SHORT = 500;
 const LEVELS = [["TRACE", "everything"], ["DEBUG", "debug and above"], ["INFO", "info and above"], ["WARN", "warnings and errors"], ["ERROR", "errors"]];
 const RANKS = Object.fromEntries(LEVELS.map(([level], rank) => [level, rank]));
@@ -42,29 +42,29 @@ class Tail {
     }
     this.next = next;
     for (const text of lines) this.lines.push(parse(text, this.lines.at(-1)?.level));
-    this.forget(this.lines.length - MOST);
-    if (this.following) this.show();
+    if (this.following) this.forget();
+  }
+
+  /** Drops the oldest lines of too many. */
+  forget() {
+    const gone = this.lines.splice(0, Math.max(0, this.lines.length - MOST));
+    for (const { element } of gone) element?.remove();
+    this.done = Math.max(0, this.done - gone.length);
   }
 
   get waiting() {
     return this.lines.length - this.done;
   }
 
-  /** Drops the oldest lines; what is being read stays where it is. */
-  forget(number) {
-    if (number <= 0) return;
-    const gone = this.lines.splice(0, number);
-    this.done = Math.max(0, this.done - number);
-    const elements = gone.map(({ element }) => element).filter(Boolean);
-    if (!this.box || elements.length === 0) return;
-    const { scrollTop, scrollHeight } = this.box;
-    for (const element of elements) element.remove();
-    if (!this.following) this.scroll(scrollTop - (scrollHeight - this.box.scrollHeight));
+  /** Whether further lines would take the place of those that are being read: then the broker keeps them. */
+  get full() {
+    return !this.following && this.lines.length > MOST - FIRST;
   }
 
   /** Puts the lines that wait into the document, and goes to the end. */
   show() {
     if (!this.box) return;
+    this.forget();
     const some = document.createDocumentFragment();
     for (const line of this.lines.slice(this.done)) {
       if (!line.text || this.filter(line)) some.append((line.element = line.text ? elementOf(line) : gapElement(line)));
@@ -149,12 +149,13 @@ function mount(view, box) {
 
 async function load(view) {
   const tail = (view.state.tail ??= new Tail());
-  for (let turn = 0; turn < CATCH_UP; turn += 1) {
+  for (let turn = 0; turn < CATCH_UP && !tail.full; turn += 1) {
     const first = tail.next === undefined;
     const answer = await view.get(withQuery("/log", first ? { lines: FIRST } : { after: tail.next }));
     tail.add(answer);
     if (first || answer.lines.length < SHORT) break;
   }
+  if (tail.following) tail.show();
   return tail;
 }
 
@@ -181,6 +182,7 @@ function status(tail, filtered) {
   const shown = tail.lines.reduce((sum, { element, text }) => sum + (element && text ? 1 : 0), 0);
   return h("p.found",
     filtered ? `${count(shown)} of the last ${plural(tail.lines.length, "line")} match. ` : `The last ${plural(tail.lines.length, "line")}. `,
+    tail.full && "The broker keeps the lines that come meanwhile, as many as it has room for. ",
     tail.missed > 0 && h("b", `${plural(tail.missed, "line")} missed. `),
     "Times are in UTC; “leveretctl set_log_level debug” makes the broker say more.");
 }

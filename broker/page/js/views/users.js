@@ -1,12 +1,12 @@
 // Users: who they are, what their tags mean, their passwords, and what they may do.
 
 import { h } from "../dom.js";
-import { get, path, put, remove } from "../api.js";
+import { get, path, put, remove, withQuery } from "../api.js";
 import { confirm, dialog, notify } from "../dialog.js";
 import { check, choice, text } from "../form.js";
 import { plural } from "../format.js";
 import { loadPage, orderOf, pager, searchBar, table } from "../table.js";
-import { permissionSection, topicSection } from "./permissions.js";
+import { escapePattern, permissionSection, topicSection } from "./permissions.js";
 import { limitSection, limitsOf } from "./limits.js";
 
 const TAGS = {
@@ -64,8 +64,8 @@ function addDialog(view) {
       tagFields([])),
     action: async (form) => {
       const name = form.elements.name.value;
-      const exists = await get(path`/users/${name}`).catch((error) => (error.status === 404 ? null : Promise.reject(error)));
-      if (exists) throw new Error(`There is a user ${name} already.`);
+      const { items } = await get(withQuery("/users", { page: 1, columns: "name", name: `^${escapePattern(name)}$`, use_regex: true }));
+      if (items.length) throw new Error(`There is a user ${name} already.`);
       await put(path`/users/${name}`, { ...passwordOf(form, chosen), tags: tagsOf(form) });
       notify(`${name} is added. Now set permissions, so that the user can connect to a virtual host.`);
       view.go(`#/users/${encodeURIComponent(name)}`);
@@ -78,7 +78,8 @@ function passwordDialog(view, { name, tags }) {
   return dialog({
     title: `Password of ${name}`,
     button: "Change",
-    content: (draw) => h("div.fields", passwordFields(chosen, draw),
+    // The name is for password managers.
+    content: (draw) => h("div.fields", h("input", { name: "username", value: name, autocomplete: "username", hidden: true }), passwordFields(chosen, draw),
       h("p.help.wide", name === view.user.name ? "This is your own password: you will have to sign in again here." : "Connections that are open stay open.")),
     action: async (form) => {
       await put(path`/users/${name}`, { ...passwordOf(form, chosen), tags });

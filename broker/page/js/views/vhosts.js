@@ -84,7 +84,7 @@ async function deleteDialog(view, { name }) {
     },
   });
   if (!deleted) return;
-  notify(`${name} is deleted with its ${lost}.`);
+  notify(`${name} is deleted, and ${lost} with it.`);
   view.go("#/vhosts");
 }
 
@@ -192,6 +192,7 @@ const one = {
     const { vhost, permissions, limits } = view.data;
     return [
       facts(view, view.data),
+      h("h2", "Messages"),
       rangeChoice(view),
       h("div.columns",
         h("section", chart({ title: "Messages a second", unit: "rate", series: messageRates(vhost.message_stats), empty: "Nothing was published here yet." })),
