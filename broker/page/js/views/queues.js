@@ -76,7 +76,8 @@ function columnChoice(view) {
   h("label.inline", "Rows of a page ", h("select", { value: view.query.size ?? "100", onchange: (event) => view.go(view.link({ size: event.target.value === "100" ? undefined : event.target.value, page: undefined }), { replace: true }) }, ["25", "100", "250", "500"].map((size) => h("option", { value: size }, size))))));
 }
 
-function vhostChoice(view) {
+/** The choice of the virtual host whose objects a list shows. */
+export function vhostChoice(view) {
   const { vhosts } = view.data;
   if (vhosts.length < 2) return null;
   return h("select", { "aria-label": "Virtual host", value: view.query.vhost ?? "", onchange: (event) => view.go(view.link({ vhost: event.target.value || undefined, page: undefined })) },
