@@ -24,10 +24,10 @@ export function withQuery(address, parameters) {
   return query ? `${address}${address.includes("?") ? "&" : "?"}${query}` : address;
 }
 
-/** Sends a request; returns the JSON of the answer, or null if there is none. */
+/** Sends a request, with further `headers` if it has any; returns the JSON of the answer, or null if there is none. */
 export async function request(method, address, options = {}) {
   const { body, form, signal, raw } = options;
-  const headers = { "X-CSRF-Token": token };
+  const headers = { ...options.headers, "X-CSRF-Token": token };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response;
   try {

@@ -1,3 +1,215 @@
-// Connections and channels.
+// Connections: the list, and one with its channels. The pages of channels are in channels.js.
 
-export const routes = [];
+import { h } from "../dom.js";
+import { forEach, path, request, withQuery } from "../api.js";
+import { absolute, byteRate, bytes, count, plural } from "../format.js";
+import { chart, rangeChoice, rates, samplesQuery } from "../chart.js";
+import { dialog, notify } from "../dialog.js";
+import { text } from "../form.js";
+import { connectionAddress } from "../links.js";
+import { loadPage, orderOf, pager, searchBar, table } from "../table.js";
+import { messageRates } from "./overview.js";
+import { argumentsOf, facts, since } from "./parts.js";
+import { channelColumns, CHANNEL_COLUMNS, routes as channels } from "./channels.js";
+
+const COLUMNS = [
+  "name", "user_provided_name", "user", "vhost", "state", "protocol", "ssl", "ssl_protocol", "channels", "connected_at",
+  "client_properties.connection_name", "client_properties.product", "client_properties.version", "client_properties.platform",
+  "recv_oct_details.rate", "send_oct_details.rate",
+];
+
+/** What a connection's state means and what to do, with the look of its badge. */
+const STATES = {
+  running: ["good", null],
+  starting: ["", "The client has not opened a virtual host yet."],
+  flow: ["warn", "It publishes faster than the broker can store, so it is read more slowly for moments. Nothing is lost; if it lasts, publish less, or give the broker a faster disk."],
+  blocking: ["warn", "An alarm is in force: the next message that it publishes blocks it. The overview says which alarm."],
+  blocked: ["bad", "An alarm (memory or disk space is low) blocks it: what it publishes is not read until the alarm ends, what it consumes goes on. The overview says what to do."],
+};
+
+/** A connection's state as a badge; its title says what it means. */
+export function stateBadge(state = "closed") {
+  const [look = "", meaning] = STATES[state] ?? [];
+  return h("span", { class: `badge ${look}`, title: meaning ?? undefined }, state);
+}
+
+function clientName({ user_provided_name: own, client_properties: client }) {
+  return own ?? client?.connection_name;
+}
+
+function clientSoftware({ client_properties: { product, version, platform } = {} }) {
+  return [[product, version].filter(Boolean).join(" "), platform].filter(Boolean).join(", ");
+}
+
+function encryption({ ssl, ssl_protocol: version, protocol }) {
+  return [protocol, ssl && [" ", h("span.badge.good", version ? `TLS (${version})` : "TLS")]];
+}
+
+const speed = (row, key) => byteRate(row[`${key}_details`]?.rate ?? 0);
+
+function columns(view) {
+  return [
+    { title: "Connection", sort: "name", class: "wide", cell: (row) => [h("a", { href: connectionAddress(row.name) }, row.name), clientName(row) && h("div", { dir: "auto" }, clientName(row))] },
+    { title: "State", sort: "state", cell: (row) => stateBadge(row.state) },
+    { title: "User", sort: "user", class: "long", cell: (row) => h("a", { href: view.link({ user: row.user, page: undefined }), title: "Only this user's" }, row.user) },
+    { title: "Virtual host", sort: "vhost", class: "long", cell: (row) => row.vhost },
+    { title: "Client", sort: "client_properties.product", class: "long", cell: clientSoftware },
+    { title: "Protocol", sort: "protocol", class: "nowrap", cell: encryption },
+    { title: "Channels", sort: "channels", number: true, cell: (row) => count(row.channels) },
+    { title: "From client", sort: "recv_oct_details.rate", number: true, help: "Bytes a second that the broker receives", cell: (row) => speed(row, "recv_oct") },
+    { title: "To client", sort: "send_oct_details.rate", number: true, help: "Bytes a second that the broker sends", cell: (row) => speed(row, "send_oct") },
+    { title: "Connected", sort: "connected_at", class: "nowrap", help: "How long ago", cell: (row) => since(row.connected_at) },
+  ];
+}
+
+/** Asks for a reason and closes connections, by their names; returns whether it did. */
+async function closeConnections(names, described) {
+  const failed = await dialog({
+    title: names.length === 1 ? "Close a connection" : "Close connections",
+    button: "Close",
+    danger: true,
+    content: [
+      h("p", `Close ${described}? Messages that are not acknowledged go back to their queues. Most clients connect again at once.`),
+      text("Reason", "reason", "The client gets it with 320 CONNECTION_FORCED, and the log has it.", { maxlength: 150, placeholder: "Closed via management plugin" }),
+    ],
+    action: (form) => forEach(names, (name) => close(name, form.elements.reason.value.trim())),
+  });
+  if (!failed) return false;
+  const done = names.length - failed.length;
+  if (done) notify(`${plural(done, "connection")} closed.`);
+  if (failed.length) notify(`${plural(failed.length, "connection")} not closed: ${failed[0].error.message}`, true);
+  return failed.length === 0;
+}
+
+async function close(name, reason) {
+  // A header's characters are bytes: UTF-8's.
+  const encoded = String.fromCharCode(...new TextEncoder().encode(reason));
+  try {
+    await request("DELETE", path`/connections/${name}`, { headers: reason ? { "X-Reason": encoded } : {} });
+  } catch (error) {
+    // It has ended by itself meanwhile.
+    if (error.status !== 404) throw error;
+  }
+}
+
+async function closeSelected(view) {
+  const { selected } = view.state;
+  await closeConnections([...selected], plural(selected.size, "connection"));
+  selected.clear();
+  view.reload();
+}
+
+function whose(view) {
+  const { user } = view.query;
+  if (user !== undefined) return h("p", "Only those of ", h("b", user), ". ", h("a", { href: view.link({ user: undefined, page: undefined }) }, "Show all"));
+  return !view.may("monitoring") && h("span.faint", "You see your own; the tag monitoring shows all.");
+}
+
+function stateNotes(rows) {
+  const held = Object.keys(STATES).filter((state) => ["flow", "blocking", "blocked"].includes(state));
+  return held.map((state) => [state, rows.filter((row) => row.state === state).length]).filter(([, number]) => number > 0)
+    .map(([state, number]) => h("p.notice", { key: state, role: "status" }, h("b", `${plural(number, "connection")} of this page: ${state}. `), STATES[state][1]));
+}
+
+const CONNECT = (host) => `import pika
+
+connection = pika.BlockingConnection(pika.ConnectionParameters("${host}"))
+print(connection)
+connection.sleep(60)`;
+
+function empty(view) {
+  const { user } = view.query;
+  if (view.data.total_count || view.data.refused) return h("p", "No connection has such a name. The search looks at addresses, such as 10.0.0.7.");
+  if (user !== undefined && user !== view.user.name) return h("p", `${user} has no connection.`);
+  return [h("p", view.may("monitoring") && user === undefined ? "No client is connected. One that stays for a minute:" : "You have no connections. One that stays for a minute:"), h("pre", CONNECT(location.hostname))];
+}
+
+const list = {
+  path: "/connections",
+  title: "Connections",
+  load: (view) => loadPage(view, view.query.user === undefined ? "/connections" : path`/connections/username/${view.query.user}`, { columns: COLUMNS }),
+  render(view) {
+    const { data } = view;
+    const selected = (view.state.selected ??= new Set());
+    // Others' connections are closed by administrators only.
+    const mayClose = view.may() || data.items.every(({ user }) => user === view.user.name);
+    return [
+      searchBar(view, data, "connection", whose(view),
+        selected.size > 0 && h("button.danger", { type: "button", onclick: () => closeSelected(view) }, `Close ${plural(selected.size, "connection")}…`)),
+      stateNotes(data.items),
+      table({
+        label: "Connections", columns: columns(view), rows: data.items, key: ({ name }) => name, order: orderOf(view),
+        selection: mayClose ? selected : undefined, redraw: view.redraw, empty: empty(view),
+      }),
+      pager(view, data),
+    ];
+  },
+};
+
+function charts(connection) {
+  const series = [["From client", "recv_oct", 1], ["To client", "send_oct", 3]];
+  return h("div.columns",
+    h("section", chart({ title: "Bytes a second", unit: "byteRate", series: series.map(([name, key, color]) => ({ name, color, points: rates(connection[`${key}_details`]) })) })),
+    h("section", chart({ title: "Messages a second", unit: "rate", series: messageRates(connection.message_stats), empty: "It has neither published nor consumed a message yet." })));
+}
+
+function tls(connection) {
+  if (!connection.ssl) return "none: passwords and messages are readable on the network";
+  const { ssl_protocol: version, ssl_cipher: cipher, ssl_key_exchange: exchange, ssl_hash: hash } = connection;
+  return [version, cipher, exchange, hash].filter(Boolean).join(", ") || "yes";
+}
+
+function details(connection) {
+  const { vhost, user, protocol, peer_host: host, peer_port: port } = connection;
+  const local = ["127.", "::1", "unix", "/"].some((start) => String(host ?? "").startsWith(start));
+  return h("section", h("h2", "Facts"), facts(
+    ["The client's name for it", clientName(connection)],
+    ["State", stateBadge(connection.state)],
+    ["User", user], ["Virtual host", vhost], ["Login", connection.auth_mechanism],
+    ["Protocol", protocol],
+    ["TLS", local && !connection.ssl ? "none, and not needed on this machine" : tls(connection)],
+    ["Client's certificate", connection.peer_cert_subject && [connection.peer_cert_subject, h("p.help", `issued by ${connection.peer_cert_issuer}, valid ${connection.peer_cert_validity}`)]],
+    ["Client's address", `${host}${port ? `, port ${port}` : ""}`],
+    ["Broker's address", `${connection.host}${connection.port ? `, port ${connection.port}` : ""}`],
+    ["Connected", connection.connected_at && [since(connection.connected_at), ` ago: ${absolute(connection.connected_at)}`]],
+    ["Heartbeat", connection.timeout ? `every ${connection.timeout} s` : "none: a broken network is noticed late"],
+    ["Limits", `frames of ${bytes(connection.frame_max)}, ${plural(connection.channel_max, "channel")}`],
+    ["Received", bytes(connection.recv_oct)], ["Sent", bytes(connection.send_oct)],
+    ["Waits to be read by the client", connection.send_pend > 0 && bytes(connection.send_pend)]));
+}
+
+async function closeThis(view, connection) {
+  if (await closeConnections([connection.name], clientName(connection) ?? connection.name)) view.go("#/connections");
+}
+
+const one = {
+  path: "/connections/:name",
+  section: "/connections",
+  title: (view) => view.params.name,
+  above: () => [["#/connections", "Connections"]],
+  async load(view) {
+    const address = path`/connections/${view.params.name}`;
+    const [connection, channels] = await Promise.all([
+      view.get(withQuery(address, samplesQuery(view.query.range, ["data_rates", "msg_rates"]))),
+      view.get(withQuery(`${address}/channels`, { columns: CHANNEL_COLUMNS.join(",") })),
+    ]);
+    return { connection, channels };
+  },
+  render(view) {
+    const { connection, channels } = view.data;
+    const meaning = STATES[connection.state]?.[1];
+    return [
+      meaning && h("p.notice", { role: "status" }, meaning),
+      rangeChoice(view, ["10m", "1h"]),
+      charts(connection),
+      h("div.columns", details(connection), h("section", h("h2", "What the client says of itself"), argumentsOf(connection.client_properties, h("p.empty", "Nothing.")))),
+      h("section", h("h2", plural(channels.length, "channel")), table({
+        label: "Channels", columns: channelColumns().filter(({ ofConnection }) => !ofConnection), rows: channels, key: ({ name }) => name,
+        empty: h("p", "It has no channel open: it can neither publish nor consume."),
+      })),
+      (view.may() || connection.user === view.user.name) && h("div.buttons.start", h("button.danger", { type: "button", onclick: () => closeThis(view, connection) }, "Close…")),
+    ];
+  },
+};
+
+export const routes = [list, one, ...channels];
