@@ -1,12 +1,12 @@
-// The form that publishes a message.
+// The form that publishes a message, on the pages of exchanges and queues.
 
 import { h } from "../dom.js";
 import { path, post } from "../api.js";
 import { fromBase64, toBase64 } from "../bodies.js";
 import { notify } from "../dialog.js";
-import { choice, field, fromPairs, pairs, text } from "../form.js";
+import { area, choice, field, fromPairs, pairs, text } from "../form.js";
 import { bytes } from "../format.js";
-import { exchangeField } from "./bindings.js";
+import { traceAddress } from "./parts.js";
 
 const PROPERTIES = [
   ["content_type", "Content type", "Such as application/json: consumers may decide by it how to read the body."],
@@ -15,13 +15,15 @@ const PROPERTIES = [
   ["priority", "Priority", "0 to 255; of use in a priority queue or a quorum queue."],
   ["correlation_id", "Correlation ID", "What a reply repeats."],
   ["reply_to", "Reply to", "The queue that a reply is to go to."],
-  ["message_id", "Message ID", null],
+  ["message_id", "Message ID"],
   ["timestamp", "Timestamp", "Seconds since 1970, by the publisher's clock."],
   ["type", "Type", "What kind of message it is, for the application."],
   ["user_id", "User ID", "If it is set, it has to be your user name."],
   ["app_id", "App ID", "What published it."],
 ];
 const NUMBERS = ["priority", "timestamp"];
+// A request has at most 20 MB, and base64 takes a third more.
+const LARGEST_FILE = 14e6;
 
 function readProperties(elements, headers) {
   const properties = { delivery_mode: Number(elements.delivery_mode.value) };
@@ -31,12 +33,12 @@ function readProperties(elements, headers) {
     if (NUMBERS.includes(name) && !/^\d+$/.test(typed)) throw new Error(`${title} is a whole number.`);
     properties[name] = NUMBERS.includes(name) ? Number(typed) : typed;
   }
-  const given = fromPairs(headers);
-  if (Object.keys(given).length) properties.headers = given;
+  if (Object.keys(headers).length) properties.headers = headers;
   return properties;
 }
 
-function check(payload, encoding) {
+/** Says what is wrong with a payload, or null. */
+function fault({ payload, encoding }) {
   try {
     if (encoding === "json") JSON.parse(payload);
     if (encoding === "base64") fromBase64(payload);
@@ -46,58 +48,68 @@ function check(payload, encoding) {
   }
 }
 
-async function publish(view, vhost, event) {
-  event.preventDefault();
-  const { elements } = event.target;
-  const { state } = view;
-  const exchange = elements.exchange.value;
+async function publish(view, { vhost, exchange, routingKey }, { elements }) {
+  const state = view.state.publishing;
+  const key = routingKey ?? elements.publish_key.value;
+  state.outcome = null;
   await view.act(async () => {
-    const failure = check(state.payload, state.encoding);
-    if (failure) throw new Error(failure);
-    const body = {
-      properties: readProperties(elements, state.headers), routing_key: elements.routing_key.value,
-      payload: state.payload, payload_encoding: state.encoding === "base64" ? "base64" : "string",
-    };
-    if (state.encoding === "json") body.properties.content_type ??= "application/json";
-    const { routed } = await post(path`/exchanges/${vhost}/${exchange || "amq.default"}/publish`, body);
-    if (!routed) throw new Error(`No queue has it: no binding of ${exchange || "the default exchange"} matches. The message is gone. Trace shows why.`);
-  }, "The message is published, and in at least one queue.");
+    const wrong = fault(state);
+    if (wrong) throw new Error(wrong);
+    const headers = fromPairs(state.headers);
+    const properties = readProperties(elements, headers);
+    if (state.encoding === "json") properties.content_type ??= "application/json";
+    const { routed } = await post(path`/exchanges/${vhost}/${exchange || "amq.default"}/publish`, {
+      properties, routing_key: key, payload: state.payload, payload_encoding: state.encoding === "base64" ? "base64" : "string",
+    });
+    // What was typed stays: the next message is often alike.
+    state.count += 1;
+    state.outcome = { routed, trace: traceAddress(vhost, exchange, key, properties.headers) };
+  });
+}
+
+function outcome({ count, outcome: { routed, trace } }) {
+  const which = count > 1 ? `Message ${count}` : "The message";
+  return routed
+    ? h("p.ok.wide", { key: count, role: "status" }, `${which} is published, and in at least one queue.`)
+    : h("p.notice.wide", { key: count, role: "status" }, `${which} reached no queue, and is gone. `, h("a", { href: trace }, "The trace shows why"), ".");
 }
 
 // A file's bytes as base64, so that anything can be published.
-async function chooseFile(view, event) {
-  const file = event.target.files[0];
+async function chooseFile(view, { target: { files: [file] } }) {
   if (!file) return;
-  if (file.size > 14e6) return notify(`${file.name} has ${bytes(file.size)}; the broker takes some 14 MB this way.`, true);
-  Object.assign(view.state, { encoding: "base64", payload: toBase64(new Uint8Array(await file.arrayBuffer())) });
+  if (file.size > LARGEST_FILE) return notify(`${file.name} has ${bytes(file.size)}; the broker takes some 14 MB this way.`, true);
+  Object.assign(view.state.publishing, { encoding: "base64", payload: toBase64(new Uint8Array(await file.arrayBuffer())) });
   view.redraw();
 }
 
-function body(view) {
-  const { state } = view;
-  const failure = state.payload ? check(state.payload, state.encoding) : null;
+function payloadFields(view, state) {
+  const wrong = state.payload ? fault(state) : null;
+  const change = (changes) => {
+    Object.assign(state, changes);
+    view.redraw();
+  };
   const length = state.encoding === "base64" ? Math.floor((state.payload.replace(/[\s=]/g, "").length * 3) / 4) : new TextEncoder().encode(state.payload).length;
-  const help = failure ?? { text: `${bytes(length)}, in UTF-8.`, json: `${bytes(length)} of valid JSON; it is sent as it stands here.`, base64: `${bytes(length)} when decoded.` }[state.encoding];
+  const help = wrong ?? `${bytes(length)}${{ text: ", in UTF-8", json: " of valid JSON; it is sent as it stands here", base64: " when decoded" }[state.encoding]}.`;
   return [
-    h("div", { key: "encoding" }, choice("The body is", "encoding", [["text", "Text"], ["json", "JSON, checked"], ["base64", "Base64 of bytes"]], null, { value: state.encoding, onchange: (event) => { state.encoding = event.target.value; view.redraw(); } })),
-    h("div", { key: "file" }, field("Or from a file", h("input", { type: "file", name: "file", onchange: (event) => chooseFile(view, event) }))),
-    h("div.wide", { key: "payload" }, field("Body", h("textarea", { name: "payload", rows: 8, spellcheck: "false", dir: "auto", value: state.payload, "aria-invalid": failure ? "true" : undefined, oninput: (event) => { state.payload = event.target.value; view.redraw(); } }), help)),
+    choice("The payload is", "encoding", [["text", "Text"], ["json", "JSON, checked"], ["base64", "Base64 of bytes"]], null, { value: state.encoding, onchange: (event) => change({ encoding: event.target.value }) }),
+    field("Or from a file", h("input", { type: "file", name: "file", onchange: (event) => chooseFile(view, event) })),
+    h("div.wide", area("Payload", "payload", help, { rows: 6, dir: "auto", value: state.payload, "aria-invalid": wrong ? "true" : undefined, oninput: (event) => change({ payload: event.target.value }) })),
   ];
 }
 
-/** The section that publishes; `exchange` and `routingKey` are what is in the fields at first. */
-export function publishSection(view, { vhost, exchange, routingKey }) {
-  const { state } = view;
-  state.headers ??= [["", ""]];
-  state.payload ??= "";
-  state.encoding ??= "text";
-  return h("section", h("h2", "Publish a message"),
-    h("form.fields", { onsubmit: (event) => publish(view, vhost, event), autocomplete: "off" },
-      h("div", { key: "exchange" }, exchangeField(view, vhost, "Exchange", "exchange", "Empty for the default exchange, which leads to the queue that the routing key names.", { value: exchange })),
-      h("div", { key: "key" }, text("Routing key", "routing_key", null, { value: routingKey })),
-      h("div", { key: "mode" }, choice("Delivery mode", "delivery_mode", [["2", "2, persistent: kept on disk in durable queues"], ["1", "1, transient: gone with a restart"]])),
-      h("details.wide", { key: "properties" }, h("summary", "Properties"), h("div.fields", PROPERTIES.map(([name, title, help]) => h("div", { key: name }, text(title, name, help))))),
-      pairs("Headers", state.headers, view.redraw, { help: "Numbers, true, false and JSON are taken as such, everything else as text; a number in quotes is text." }),
-      body(view),
-      h("div.buttons.start", { key: "buttons" }, h("button.primary", { type: "submit" }, "Publish"))));
+/**
+ * The form that publishes to `exchange` (empty for the default one). With a `routingKey` that is used, without it the form
+ * asks for one.
+ */
+export function publishForm(view, place) {
+  const state = (view.state.publishing ??= { headers: [], payload: "", encoding: "text", count: 0 });
+  const asks = place.routingKey === undefined;
+  return h("form.fields", { onsubmit: (event) => { event.preventDefault(); publish(view, place, event.target); }, autocomplete: "off" },
+    asks && text("Routing key", "publish_key", place.exchange ? "Bindings are compared with it." : "The name of the queue that is to get it.", { maxlength: 255 }),
+    choice("Delivery mode", "delivery_mode", [["2", "2, persistent: kept on disk in durable queues"], ["1", "1, transient: gone with a restart"]]),
+    payloadFields(view, state),
+    pairs("Headers", state.headers, view.redraw, { help: "Numbers, true, false and JSON are taken as such, everything else as text; a number in quotes is text." }),
+    h("details.wide", h("summary", "Properties"), h("div.fields", PROPERTIES.map(([name, title, help]) => text(title, name, help, { maxlength: 255 })))),
+    h("div.buttons.start", h("button.primary", { type: "submit" }, "Publish")),
+    state.outcome && outcome(state));
 }

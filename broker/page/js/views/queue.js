@@ -11,7 +11,7 @@ import { table } from "../table.js";
 import { bindingsSection } from "./bindings.js";
 import { messagesTab } from "./messages.js";
 import { messageLevels, messageRates } from "./overview.js";
-import { publishSection } from "./publish.js";
+import { publishForm } from "./publish.js";
 
 // Short names of what a queue has, as RabbitMQ's page has them.
 const FEATURES = { "x-message-ttl": "TTL", "x-expires": "Exp", "x-max-length": "Lim", "x-max-length-bytes": "Lim B", "x-overflow": "Ovfl", "x-max-age": "Age", "x-dead-letter-exchange": "DLX", "x-dead-letter-routing-key": "DLK", "x-max-priority": "Pri", "x-single-active-consumer": "SAC", "x-delivery-limit": "DL", "x-delayed-retry-type": "Retry" };
@@ -198,7 +198,7 @@ export const queueRoute = {
     const { vhost, name } = view.params;
     const parts = {
       messages: () => messagesTab(view),
-      publish: () => publishSection(view, { vhost, exchange: "", routingKey: name }),
+      publish: () => h("section", h("h2", "Publish a message"), h("p.help", "It goes to this queue by way of the default exchange."), publishForm(view, { vhost, exchange: "", routingKey: name })),
     };
     return [
       buttons(view), tiles(queue), remarks(queue),

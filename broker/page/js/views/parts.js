@@ -1,0 +1,56 @@
+// Pieces that the pages of clients, exchanges and streams share: arguments, facts, times, and links to other subjects.
+
+import { h } from "../dom.js";
+import { path, withQuery } from "../api.js";
+import { absolute, duration } from "../format.js";
+import { parseValue } from "../form.js";
+
+/** The address of the trace of a message. */
+export function traceAddress(vhost, exchange, key, headers) {
+  return withQuery("#/trace", { vhost, exchange, routing_key: key, headers: headers && JSON.stringify(headers) });
+}
+
+/** Links to the policies of a virtual host; nothing if there is no policy. */
+export function policyLink(vhost, name) {
+  return name && h("a", { href: withQuery("#/policies", { vhost }) }, name);
+}
+
+/** Asks for a page of a list, or of its part in the virtual host of the query; and once for the names of virtual hosts. */
+export async function loadWithVhosts(view, address, loadPage, columns) {
+  const { vhost } = view.query;
+  const [list, vhosts] = await Promise.all([
+    loadPage(view, vhost === undefined ? address : address + path`/${vhost}`, { columns }),
+    view.data?.vhosts ?? view.get("/vhosts?columns=name").then((all) => all.map(({ name }) => name)),
+  ]);
+  return { list, vhosts };
+}
+
+/** Writes the value of an argument as a person types it: a text that looks like something else has quotes. */
+export function written(value) {
+  if (typeof value !== "string") return JSON.stringify(value);
+  try {
+    return parseValue(value) === value ? value : JSON.stringify(value);
+  } catch {
+    return JSON.stringify(value);
+  }
+}
+
+/** A table of arguments, headers or properties, one under the other; `none` stands for an empty one. */
+export function argumentsOf(table, none = null) {
+  const entries = Object.entries(table ?? {});
+  if (entries.length === 0) return none;
+  const shown = (value) => (value?.constructor === Object && Object.keys(value).length ? argumentsOf(value) : h("code", written(value)));
+  return h("ul.table", entries.map(([name, value]) => h("li", { key: name }, h("span.faint", `${name}: `), shown(value))));
+}
+
+/** How long ago, with the date and time in a title. */
+export function since(milliseconds) {
+  if (!Number.isFinite(milliseconds)) return "–";
+  return h("time", { datetime: new Date(milliseconds).toISOString(), title: absolute(milliseconds) }, duration(Date.now() - milliseconds));
+}
+
+/** Names and what is known of them, without what is not: pairs of a title and a description. */
+export function facts(...pairs) {
+  const known = pairs.filter((pair) => pair && pair[1] !== null && pair[1] !== undefined && pair[1] !== "" && pair[1] !== false);
+  return h("dl.facts", known.map(([name, value]) => [h("dt", { key: `${name}:` }, name), h("dd", { key: name }, value)]));
+}
