@@ -101,7 +101,8 @@ async function usage(view, kind, objects) {
   const totals = new Map();
   const add = (object, limit, number) => totals.set(JSON.stringify([object, limit]), (totals.get(JSON.stringify([object, limit])) ?? 0) + number);
   for (const object of objects) Object.keys(KINDS[kind].limits).forEach((limit) => add(object, limit, 0));
-  const connections = view.may("monitoring") ? await view.get("/connections?columns=user,vhost,channels") : null;
+  // Everybody sees the connections of their own.
+  const connections = kind === "user" || view.may("monitoring") ? await view.get("/connections?columns=user,vhost,channels") : null;
   for (const one of connections ?? []) {
     add(one[kind], "max-connections", 1);
     add(one[kind], "max-channels", one.channels ?? 0);
@@ -122,12 +123,11 @@ export async function limitsOf(view, kind, object) {
 }
 
 function tabs(view, kind) {
-  if (!view.may()) return null;
   const link = (to, title) => h("a", { href: view.link({ kind: to, name: undefined, page: undefined }), "aria-current": (to ?? "vhost") === kind ? "true" : undefined }, title);
-  return h("nav.choice", { "aria-label": "Limits of" }, link(undefined, "Of virtual hosts"), link("user", "Of users"));
+  return h("nav.choice", { "aria-label": "Limits of" }, link(undefined, "Of virtual hosts"), link("user", view.may() ? "Of users" : "Yours"));
 }
 
-const kindOf = (view) => (view.query.kind === "user" && view.may() ? "user" : "vhost");
+const kindOf = (view) => (view.query.kind === "user" ? "user" : "vhost");
 
 async function add(view, kind) {
   let names = [];
@@ -146,7 +146,8 @@ export const routes = [{
   interval: 15000,
   async load(view) {
     const kind = kindOf(view);
-    const found = await view.get(KINDS[kind].address);
+    const own = kind === "user" && !view.may() ? path`/${view.user.name}` : "";
+    const found = await view.get(KINDS[kind].address + own);
     const objects = found.map((one) => one[kind]);
     const use = objects.length ? await usage(view, kind, objects.slice(0, 200)) : undefined;
     return { kind, rows: found.flatMap((one) => limitRows(kind, one[kind], one.value, use)) };
@@ -155,7 +156,7 @@ export const routes = [{
     const { kind, rows } = view.data;
     const fallback = { sort: "object", reverse: false };
     const list = localPage(view, rows, { text: ({ object, limit }) => `${object} ${limit}`, fallback });
-    const empty = view.query.name ? "No limit matches the search." : `No ${KINDS[kind].noun} has a limit.${view.may() ? " Set one to keep a client that runs wild from using up the broker." : ""}`;
+    const empty = view.query.name ? "No limit matches the search." : view.may() ? `No ${KINDS[kind].noun} has a limit. Set one to keep a client that runs wild from using up the broker.` : "There are no limits.";
     return [
       tabs(view, kind),
       searchBar(view, list, "limit", view.may() && h("button.primary", { type: "button", onclick: () => add(view, kind) }, "Set a limit…")),

@@ -91,7 +91,7 @@ function policyTable(view, kind, list, order) {
     order,
     empty: list.total_count ? "No policy matches the search." : none,
     columns: [
-      { title: "Name", sort: "name", cell: ({ vhost, name }) => (changeable ? h("a", { href: policyLink(kind, vhost, name) }, name || "(empty name)") : name || "(empty name)") },
+      { title: "Name", sort: "name", cell: ({ vhost, name }) => h("a", { href: policyLink(kind, vhost, name) }, name || "(empty name)") },
       { title: "Virtual host", sort: "vhost", cell: ({ vhost }) => h("a", { href: `#/vhosts/${encodeURIComponent(vhost)}` }, vhost) },
       { title: "Pattern", sort: "pattern", class: "pattern", cell: ({ pattern }) => h("code", pattern || "(empty: every name)") },
       { title: "Applies to", sort: "apply-to", cell: (policy) => titleOf(policy["apply-to"]) },
@@ -215,6 +215,7 @@ function settingsFields(view, kind) {
     const [type] = KEYS[key];
     settings.push({ key, value: Array.isArray(type) ? String(type[0]) : "" });
     event.target.value = "";
+    view.state.draft.failure = undefined;
     view.redraw();
     document.getElementById(`field-${key}`)?.focus();
   };
@@ -284,14 +285,21 @@ function draftOf(policy) {
 async function loadForm(view) {
   const { vhost, name } = view.params;
   const kind = kindOf(view);
-  const [policy, policies, vhosts] = await Promise.all([
-    name === undefined ? null : view.get(address(kind) + path`/${vhost}/${name}`), view.get(address(kind)), view.get("/vhosts?columns=name"),
-  ]);
+  const [policies, vhosts] = await Promise.all([view.get(address(kind)), view.get("/vhosts?columns=name")]);
+  const policy = policies.find((one) => one.vhost === vhost && one.name === name);
+  if (name !== undefined && !policy) throw new ApiError(404, "Not Found");
   const all = vhosts.map((one) => one.name);
   const chosen = all.includes(view.query.vhost) ? view.query.vhost : all.includes("/") ? "/" : (all[0] ?? "");
   view.state.draft ??= policy ? draftOf(policy) : { vhost: chosen, name: "", pattern: view.query.pattern ?? "", target: "queues", priority: "0", settings: [] };
-  match(view);
-  return { policies, vhosts: all };
+  if (mayChange(view, kind)) match(view);
+  return { policies, policy, vhosts: all };
+}
+
+/** For those who may look only. */
+function readOnly(view, kind) {
+  const { policy } = view.data;
+  const why = `Only ${kind === "operator" ? "administrators" : "users with the tag policymaker"} may add and change these.`;
+  return [policy && h("section", policyTable(view, kind, { items: [policy], total_count: 1 })), h("p.help", why)];
 }
 
 const formRoute = {
@@ -300,7 +308,7 @@ const formRoute = {
   // New queues may match.
   interval: 15000,
   load: loadForm,
-  render: (view) => (mayChange(view, kindOf(view)) ? form(view) : h("p.empty", `Only ${kindOf(view) === "operator" ? "administrators" : "users with the tag policymaker"} may change these.`)),
+  render: (view) => (mayChange(view, kindOf(view)) ? form(view) : readOnly(view, kindOf(view))),
 };
 
 const add = { ...formRoute, path: "/policies/add", title: (view) => (kindOf(view) === "operator" ? "Add an operator policy" : "Add a policy") };

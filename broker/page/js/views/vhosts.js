@@ -143,13 +143,16 @@ async function find(view, name) {
   return items[0];
 }
 
-// The monitoring tag shows a virtual host without what is in it.
-async function allowed(promise) {
+/** Asks for what may be refused: the tag monitoring shows a virtual host without what is in it. It is not asked for again then. */
+async function allowed(view, what, ask) {
+  const refused = (view.state.refused ??= new Set());
+  if (refused.has(what)) return null;
   try {
-    return await promise;
+    return await ask();
   } catch (error) {
-    if ([401, 403, 404].includes(error.status)) return null;
-    throw error;
+    if (![401, 403, 404].includes(error.status)) throw error;
+    refused.add(what);
+    return null;
   }
 }
 
@@ -181,10 +184,10 @@ const one = {
     const { name } = view.params;
     const [vhost, queues, connections, permissions, limits] = await Promise.all([
       find(view, name),
-      allowed(queueCount(name, view.get)),
-      allowed(view.may("monitoring") ? view.get(path`/vhosts/${name}/connections` + "?columns=name") : null),
+      allowed(view, "queues", () => queueCount(name, view.get)),
+      view.may("monitoring") ? allowed(view, "connections", () => view.get(path`/vhosts/${name}/connections` + "?columns=name")) : null,
       view.may() ? view.get(path`/vhosts/${name}/permissions`) : null,
-      allowed(limitsOf(view, "vhost", name)),
+      allowed(view, "limits", () => limitsOf(view, "vhost", name)),
     ]);
     return { vhost, queues, connections, permissions, limits };
   },
