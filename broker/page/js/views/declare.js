@@ -3,7 +3,7 @@
 import { h } from "../dom.js";
 import { path, request } from "../api.js";
 import { ARGUMENTS, argumentsOf, readArgument } from "../arguments.js";
-import { choice, check, field, fromPairs, pairs, text } from "../form.js";
+import { choice, check, fromPairs, pairs, text } from "../form.js";
 import { notify } from "../dialog.js";
 import { queueAddress } from "../links.js";
 
@@ -79,30 +79,16 @@ function group(view, title, all) {
   return h("details.arguments", { key: `${form.type} ${title}`, open }, h("summary", title), fields);
 }
 
-// The same declaration as a client's program makes it.
-function python(form) {
-  let given;
-  try {
-    given = Object.entries(declared(form));
-  } catch (error) {
-    return `# ${error.message}`;
-  }
-  const written = (value) => JSON.stringify(value).replace(/\b(true|false|null)\b(?=(?:[^"]*"[^"]*")*[^"]*$)/g, (word) => ({ true: "True", false: "False", null: "None" })[word]);
-  const flags = [(form.type !== "classic" || form.durable) && "durable=True", form.type === "classic" && form.auto_delete && "auto_delete=True"];
-  const all = given.length > 0 && `arguments={${given.map(([name, value]) => `\n    ${JSON.stringify(name)}: ${written(value)},`).join("")}\n}`;
-  return `channel.queue_declare(${[JSON.stringify(form.name), ...flags, all].filter(Boolean).join(", ")})`;
-}
-
 function basics(view) {
   const { form } = view.state;
   const { vhosts } = view.data;
   const set = (key) => (event) => { form[key] = event.target.type === "checkbox" ? event.target.checked : event.target.value; view.redraw(); };
   return h("section", h("div.fields",
     vhosts.length > 1 && choice("Virtual host", "vhost", vhosts, null, { value: form.vhost, onchange: set("vhost") }),
-    text("Name", "name", "Up to 255 bytes. Names with separators, such as mail.failed, can share a policy.", { value: form.name, required: true, oninput: set("name") }),
-    field("Type", h("select", { name: "type", value: form.type, onchange: set("type") }, TYPES.map(([type, title]) => h("option", { value: type }, title))), TYPES.find(([type]) => type === form.type)?.[2]),
-    form.type === "classic" && h("div", { key: "durable" }, check("Durable", "durable", "It survives a restart, and its persistent messages with it.", { checked: form.durable, onchange: set("durable") })),
-    form.type === "classic" && h("div", { key: "auto" }, check("Delete with the last consumer", "auto_delete", "auto-delete: when it had consumers and the last one goes, the queue goes with its messages.", { checked: form.auto_delete, onchange: set("auto_delete") }))));
+    text("Name", "name", "Names with separators, such as mail.failed, can share a policy.", { value: form.name, required: true, oninput: set("name") }),
+    choice("Type", "type", TYPES, TYPES.find(([type]) => type === form.type)?.[2], { value: form.type, onchange: set("type") }),
+    form.type === "classic" && h("div", { key: "durable" }, check("Durable", "durable", "It survives a restart, with its persistent messages.", { checked: form.durable, onchange: set("durable") })),
+    form.type === "classic" && h("div", { key: "auto" }, check("Delete with the last consumer", "auto_delete", "auto-delete: the queue goes with its messages when the last consumer goes.", { checked: form.auto_delete, onchange: set("auto_delete") }))));
 }
 
 export const declareRoute = {
@@ -128,10 +114,9 @@ export const declareRoute = {
     return h("form.declare", { onsubmit: (event) => { event.preventDefault(); declare(view); }, autocomplete: "off" },
       basics(view),
       h("section", h("h2", "Arguments"),
-        h("p.help", "They belong to the queue for its life: to change one, the queue has to be declared anew. What a policy can set, too, is often better set there."),
+        h("p.help", "A queue keeps them for its life. What a policy can set, too, is often better set there: that can be changed."),
         groups.map((title) => group(view, title, all.filter((argument) => argument.group === title))),
-        pairs("Other arguments", form.free, view.redraw, { help: "For what other brokers or plugins know. Numbers, true, false and JSON are taken as such, everything else as text." })),
-      h("section", h("h2", "The same in Python"), h("pre", python(form))),
+        pairs("Other arguments", form.free, view.redraw, { help: "Numbers, true, false and JSON are taken as such, everything else as text." })),
       failure && h("p.error", { role: "alert" }, failure),
       h("div.buttons.start", h("button.primary", { type: "submit" }, "Declare"), h("a.button", { href: "#/queues" }, "Cancel")));
   },

@@ -32,22 +32,21 @@ function death(vhost, entry, index) {
   return h("li", { key: index },
     words, times > 1 ? ` ${count(times)} times` : " once",
     isTime(time) && [times > 1 ? ", first " : ", ", ago(time)],
-    ". It had come through ", exchangeLink(vhost, exchange ?? ""), keys.length > 0 && [keys.length === 1 ? " with the key " : " with the keys ", keys.map((key, at) => [at > 0 && ", ", h("code", { key: at, dir: "auto" }, key === "" ? "(empty)" : String(key))])], ".",
+    ". It had come through ", exchangeLink(vhost, exchange ?? ""), keys.length > 0 && [keys.length === 1 ? " with the key " : " with the keys ", keys.map((key, at) => [at > 0 && ", ", h("code", { key: at, dir: "auto" }, String(key) || "(empty)")])], ".",
     expiration !== undefined && ` Its own time to live was ${duration(Number(expiration))}.`);
 }
 
 function deaths(vhost, headers) {
   const all = headers["x-death"];
   if (!Array.isArray(all) || !all.every((entry) => entry && typeof entry === "object")) return null;
-  const first = headers["x-first-death-queue"];
-  return h("div.deaths", h("h3", `Dead-lettered${all.length > 1 ? `, latest first` : ""}`), h("ol", all.map((entry, index) => death(vhost, entry, index))),
-    typeof first === "string" && all.length > 1 && h("p.help", "It died first in ", queueLink(vhost, first), "."));
+  return h("div.deaths", h("h3", `Dead-lettered${all.length > 1 ? ", latest first" : ""}`), h("ol", all.map((entry, index) => death(vhost, entry, index))),
+    h("details", h("summary", "The headers that say so"), headerTable(headers, Object.keys(headers).filter((name) => ABOUT_DEATH.test(name)))));
 }
 
 function headerValue(value) {
-  const isObject = typeof value === "object" && value !== null && !(JSON.isRawJSON?.(value));
+  const isObject = typeof value === "object" && value !== null && !JSON.isRawJSON?.(value);
   if (isObject) return h("pre", JSON.stringify(value, null, 2));
-  return h("span.mono", { dir: "auto" }, typeof value === "string" ? (value === "" ? "(empty)" : value) : JSON.stringify(value));
+  return h("span.mono", { dir: "auto" }, typeof value === "string" ? value || "(empty)" : JSON.stringify(value));
 }
 
 function properties(vhost, { properties: given }) {
@@ -61,9 +60,8 @@ function properties(vhost, { properties: given }) {
   const names = Object.keys(others);
   const readable = deaths(vhost, headers);
   const shown = Object.keys(headers).filter((name) => !readable || !ABOUT_DEATH.test(name));
-  const raw = readable && h("details", h("summary", "The headers that say so"), headerTable(headers, Object.keys(headers).filter((name) => ABOUT_DEATH.test(name))));
   return [
-    readable, raw,
+    readable,
     h("div.columns",
       h("div", h("h3", "Properties"), names.length ? h("dl.facts", names.map((name) => [h("dt", { key: `t ${name}` }, name), h("dd", { key: `d ${name}`, dir: "auto" }, written[name]?.(others[name]) ?? String(others[name]))])) : h("p.faint", "none")),
       h("div", h("h3", "Headers"), shown.length ? headerTable(headers, shown) : h("p.faint", readable ? "no others" : "none"))),
@@ -81,10 +79,6 @@ function bodyAs(form, body, isCut) {
   return [h("pre", { tabindex: 0, dir: "auto" }, shown.slice(0, SHOWN)), shown.length > SHOWN && h("p.help", `The first ${count(SHOWN)} characters are shown; the download has all.`)];
 }
 
-function fileName(form, number) {
-  return `message-${number}.${{ json: "json", text: "txt", hex: "bin" }[form]}`;
-}
-
 function bodyPart(view, message) {
   const { body, payload_bytes: size, number } = message;
   if (size === 0) return [h("h3", "Body"), h("p.faint", "empty")];
@@ -98,7 +92,7 @@ function bodyPart(view, message) {
     h("div.bar", h("h3", `Body, ${bytes(size)}`), isCut && h("span.badge.warn", `cut: the first ${bytes(body.length)}`),
       h("span.choice", { role: "group", "aria-label": `How to show the body of message ${number}` }, forms.map(([id, title]) => h("button", { key: id, type: "button", "aria-pressed": String(id === form), onclick: () => choose(id) }, title))),
       h("span.spring"),
-      h("button.small", { type: "button", onclick: () => download(fileName(form, number), body, "application/octet-stream") }, isCut ? "Download this part" : "Download")),
+      h("button.small", { type: "button", onclick: () => download(`message-${number}.${{ json: "json", text: "txt", hex: "bin" }[form]}`, body, "application/octet-stream") }, isCut ? "Download this part" : "Download")),
     bodyAs(form, body, isCut),
   ];
 }
@@ -111,7 +105,7 @@ export function messageItem(view, message) {
   const dead = Array.isArray(headers["x-death"]);
   const failures = Number(headers["x-delivery-count"] ?? 0);
   return h("details.message", { key: message.id, open: message.open, ontoggle: (event) => { if (event.target.open !== message.open) { message.open = event.target.open; view.redraw(); } } },
-    h("summary", h("b", `${number}. `), exchange ? h("span", { dir: "auto" }, exchange) : "default exchange", " → ", h("code", { dir: "auto" }, key === "" ? "(empty key)" : key), ` · ${bytes(size)} `,
+    h("summary", h("b", `${number}. `), exchange ? h("span", { dir: "auto" }, exchange) : "default exchange", " → ", h("code", { dir: "auto" }, key || "(empty key)"), ` · ${bytes(size)} `,
       redelivered && h("span.badge.warn", "redelivered"), " ", dead && h("span.badge.bad", "dead-lettered"), " ", failures > 0 && h("span.badge.warn", `failed ${plural(failures, "time")}`)),
     message.open && h("div.parts",
       h("p.help", "Published to ", exchangeLink(vhost, exchange), `. ${plural(left, "message")} ${left === 1 ? "was" : "were"} behind it.`),

@@ -10,10 +10,10 @@ import { messageItem } from "./message.js";
 import { moveSection } from "./move.js";
 
 const MODES = {
-  ack_requeue_true: ["Look, and put back (nack)", "The messages go back to their places and are marked as redelivered. In a queue with delayed retry for returned messages they wait first."],
-  reject_requeue_true: ["Look, and put back as failed (reject)", "As above, but it counts as a failed delivery: in a quorum queue a message that has reached its delivery limit is dropped or dead-lettered."],
-  ack_requeue_false: ["Take away (ack)", "The messages are gone from the queue for good, even if the answer does not reach you."],
-  reject_requeue_false: ["Reject (dead-letter)", "The messages leave the queue, to its dead letter exchange. If it has none, they are gone for good."],
+  ack_requeue_true: ["Look, and put back (nack)", "They go back to their places, marked as redelivered. With delayed retry of returned messages they wait first."],
+  reject_requeue_true: ["Look, and put back as failed (reject)", "It counts as a failed delivery: in a quorum queue a message at its delivery limit is dropped or dead-lettered."],
+  ack_requeue_false: ["Take away (ack)", "They are gone for good, even if the answer does not reach you."],
+  reject_requeue_false: ["Reject (dead-letter)", "They go to the dead letter exchange. If the queue has none, they are gone for good."],
 };
 const CUTS = [["65536", "64 KiB of each body"], ["1048576", "1 MiB of each body"], ["", "whole bodies"]];
 
@@ -51,13 +51,12 @@ function getSection(view) {
   const { queue } = view.data;
   const mode = state.mode ?? "ack_requeue_true";
   const loses = mode.endsWith("requeue_false");
-  const consumed = queue.consumers > 0 && !loses && ` The ${plural(queue.consumers, "consumer")} may get them meanwhile or afterwards.`;
   return h("section", h("h2", "Get messages"),
     h("form.fields", { onsubmit: (event) => fetchMessages(view, event), autocomplete: "off" },
       text("How many", "count", `${count(queue.messages_ready)} ready. The first are got first.`, { type: "number", min: 1, max: 10000, value: "1", required: true }),
       choice("What becomes of them", "ackmode", Object.entries(MODES).map(([id, [title]]) => [id, title]), null, { value: mode, onchange: (event) => { state.mode = event.target.value; view.redraw(); } }),
       choice("Show", "cut", CUTS),
-      h("p.wide", { class: loses ? "error" : "help", role: "status" }, MODES[mode][1], consumed),
+      h("p.wide", { class: loses ? "notice" : "help", role: "status" }, MODES[mode][1]),
       h("div.buttons.start", h(loses ? "button.danger" : "button.primary", { type: "submit", disabled: state.getting }, loses ? "Get, and remove from the queue" : "Get"))),
     state.got && h("p", { role: "status" }, result(state.got)),
     state.got && h("div.messages", state.got.messages.map((message) => messageItem(view, message))));
@@ -66,6 +65,6 @@ function getSection(view) {
 /** The part of a queue's page about its messages. */
 export function messagesTab(view) {
   const { queue } = view.data;
-  if (queue.type === "stream") return h("p.notice", "Messages cannot be got from a stream: consumers read it from an offset of their choice, with x-stream-offset.");
+  if (queue.type === "stream") return h("p.notice", "Consumers read a stream, from an offset of their choice (x-stream-offset). Messages cannot be got from it here.");
   return [getSection(view), moveSection(view)];
 }

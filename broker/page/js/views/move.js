@@ -22,11 +22,6 @@ function suggest(view, typed) {
   }, 250);
 }
 
-function explain(error) {
-  if (error.status === 405 || (error.status === 404 && /^(not found|404)/i.test(error.message))) return "There is no such queue, or this broker cannot move messages.";
-  return error.message;
-}
-
 async function move(view, event) {
   event.preventDefault();
   const { vhost, name } = view.params;
@@ -43,7 +38,8 @@ async function move(view, event) {
       task.moved += moved;
       if (moved === 0 || remaining === 0) break;
     } catch (error) {
-      task.failure = explain(error);
+      // Brokers without this path answer so, too.
+      task.failure = error.status === 404 || error.status === 405 ? "There is no such queue, or this broker cannot move messages." : error.message;
       break;
     }
     view.state.redraw();
@@ -57,7 +53,7 @@ function progress(view, vhost, task) {
   const less = !running && !failure && !stopped && moved < wanted && " There were no more ready messages.";
   return h("div.moving",
     h("progress", { max: Math.max(1, wanted), value: moved, "aria-label": "Messages moved" }),
-    h("p", { role: "status" }, `${count(moved)} of ${plural(wanted, "message")} moved to `, queueLink(vhost, destination), running ? "." : stopped ? ". Stopped." : ".", less),
+    h("p", { role: "status" }, `${count(moved)} of ${plural(wanted, "message")} moved to `, queueLink(vhost, destination), stopped ? ". Stopped." : ".", less),
     running && [h("p.help", "It goes on while this page is open."), h("button", { type: "button", onclick: () => { task.stopped = true; view.redraw(); } }, "Stop")],
     failure && h("p.error", { role: "alert" }, failure));
 }
@@ -70,7 +66,7 @@ export function moveSection(view) {
   const ready = data.queue.messages_ready ?? 0;
   const running = state.move?.running;
   return h("section", h("h2", "Move messages to another queue"),
-    h("p.help", "Takes messages from the head of this queue and publishes them unchanged to another one of this virtual host. Nothing is lost if the broker stops meanwhile; at worst some messages are in both."),
+    h("p.help", "Publishes messages from the head of this queue, unchanged, to another one of this virtual host. If the broker stops meanwhile nothing is lost; at worst some are in both."),
     h("form.fields", { onsubmit: (event) => move(view, event), autocomplete: "off" },
       h("div", { key: "to" }, field("To the queue", h("input", { type: "text", name: "destination", list: "move-targets", required: true, spellcheck: "false", autocomplete: "off", onfocus: (event) => suggest(view, event.target.value), oninput: (event) => suggest(view, event.target.value) })),
         h("datalist#move-targets", (state.targets ?? []).map((name) => h("option", { key: name, value: name })))),

@@ -22,7 +22,7 @@ export function features({ durable, auto_delete: autoDelete, exclusive, argument
   const badges = [
     durable === false && ["transient", "It does not survive a restart."],
     autoDelete && ["AD", "auto-delete: it is deleted with its last consumer."],
-    exclusive && ["Excl", "exclusive: only the connection that declared it may use it, and it goes with that."],
+    exclusive && ["Excl", "exclusive: it belongs to one connection, and goes with it."],
     ...Object.entries(FEATURES).filter(([key]) => key in all).map(([key, name]) => [name, `${key}: ${written(all[key])}`]),
     others.length > 0 && ["Args", others.map((key) => `${key}: ${written(all[key])}`).join(", ")],
   ];
@@ -55,63 +55,51 @@ function remarks({ type, messages_ready: ready = 0, messages_unacknowledged: una
 
 function charts(view) {
   const { queue } = view.data;
-  const series = messageLevels(queue);
   return [rangeChoice(view, ["1m", "10m", "1h"]), h("div.columns",
-    h("section", chart({ title: "Messages in the queue", series })),
+    h("section", chart({ title: "Messages in the queue", series: messageLevels(queue) })),
     h("section", chart({ title: "Messages a second", unit: "rate", series: messageRates(queue.message_stats), empty: "Nothing was published or delivered yet." })))];
 }
 
-function tiles({ messages_ready: ready, messages_unacknowledged: unacked, messages, message_bytes: size, consumers, consumer_utilisation: utilisation, message_stats: stats = {} }) {
-  const tile = (figure, name) => h("div.tile", h("b", figure), h("span", name));
+function tiles({ messages_ready: ready, messages_unacknowledged: unacked, messages, message_bytes: size, consumers, message_stats: stats }) {
   const speed = (key) => rate(stats?.[`${key}_details`]?.rate ?? 0);
-  return h("div.tiles",
-    tile(count(ready ?? messages), "ready"), tile(count(unacked ?? 0), "unacknowledged"), tile(bytes(size), "in message bodies"),
-    tile(speed("publish"), "in"), tile(speed("deliver_get"), "out"), tile(speed("ack"), "acknowledged"),
-    tile(count(consumers), consumers > 0 && Number.isFinite(utilisation) ? `consumers, ready ${percent(utilisation)} of the time` : "consumers"));
+  const all = [[count(ready ?? messages), "ready"], [count(unacked ?? 0), "unacknowledged"], [bytes(size), "in message bodies"], [speed("publish"), "in"], [speed("deliver_get"), "out"], [speed("ack"), "acknowledged"], [count(consumers), "consumers"]];
+  return h("div.tiles", all.map(([figure, name]) => h("div.tile", { key: name }, h("b", figure), h("span", name))));
 }
 
-// Arguments and definitions; what names an exchange or a queue leads there.
-function definition(vhost, all = {}) {
+// Arguments and definitions, with what their numbers mean and a link to the dead letter exchange.
+function definition(vhost, all) {
   const entries = Object.entries(all ?? {});
-  if (entries.length === 0) return "none";
-  return h("ul.plain-list", entries.map(([key, value]) => {
-    const toExchange = key.endsWith("dead-letter-exchange") && typeof value === "string";
-    const prefix = key.startsWith("x-") ? "x-" : "";
-    const toQueue = key.endsWith("dead-letter-routing-key") && all[`${prefix}dead-letter-exchange`] === "";
-    const time = /(ttl|expires|timeout|retry-min|retry-max)$/.test(key) && Number.isFinite(value) && ` (${duration(value)})`;
-    const size = /bytes$/.test(key) && Number.isFinite(value) && ` (${bytes(value)})`;
-    return h("li", { key }, h("code", key), ": ", toExchange ? exchangeLink(vhost, value) : toQueue ? queueLink(vhost, value) : written(value), time || size);
+  return entries.length === 0 ? "none" : h("ul.plain-list", entries.map(([key, value]) => {
+    const unit = Number.isFinite(value) && (/(ttl|expires|timeout|retry-m..)$/.test(key) ? duration(value) : /bytes$/.test(key) && bytes(value));
+    return h("li", { key }, h("code", key), ": ", key.endsWith("dead-letter-exchange") ? exchangeLink(vhost, value) : written(value), unit && ` (${unit})`);
   }));
 }
 
 function facts(queue) {
-  const { vhost, arguments: all, policy, operator_policy: operator, effective_policy_definition: effective, owner_pid_details: owner, head_message_timestamp: head } = queue;
-  const row = (name, value) => value !== undefined && value !== null && value !== false && [h("dt", { key: `t ${name}` }, name), h("dd", { key: `d ${name}` }, value)];
-  const known = (value, write) => Number.isFinite(value) && write(value);
-  const messages = (where) => known(queue[`message_bytes_${where}`], (size) => `${plural(queue[`messages_${where}`] ?? 0, "message")}, ${bytes(size)}`);
-  const policyLink = (name) => h("a", { href: withQuery("#/policies", { name }) }, name);
-  return h("section", h("h2", "Facts"), h("div.columns", h("dl.facts",
-    row("Virtual host", vhost), row("Type", queue.type ?? "classic"), row("State", stateBadge(queue)),
-    row("Life", [queue.durable ? "survives a restart" : "transient: goes with a restart", queue.auto_delete && ", deleted with its last consumer (auto-delete)", queue.exclusive && ", exclusive to one connection"]),
-    row("Arguments", definition(vhost, all)),
-    row("Policy", policy ? policyLink(policy) : "none"), operator && row("Operator policy", policyLink(operator)),
-    (policy || operator) && row("They set", definition(vhost, effective)),
-    owner?.name && row("Owner", h("a", { href: connectionAddress(owner.name) }, owner.name)),
-    row("Node", queue.leader ?? queue.node)),
-  h("dl.facts",
-    row("Message bodies", known(queue.message_bytes, (all) => `${bytes(all)}: ${bytes(queue.message_bytes_ready)} ready, ${bytes(queue.message_bytes_unacknowledged)} unacknowledged`)),
-    row("In memory", messages("ram")), row("Only on disk", messages("paged_out")), row("Persistent", messages("persistent")),
-    row("Memory", known(queue.memory, bytes)),
-    row("Consumers ready to take", queue.consumers > 0 && known(queue.consumer_utilisation, (part) => `${percent(part)} of the time${part < 0.9 ? ". More consumers, or a larger prefetch, would raise it." : ""}`)),
-    row("Single active consumer", queue.single_active_consumer_tag && h("span.mono", queue.single_active_consumer_tag)),
-    row("First message", head ? h("span", { title: absolute(head * 1000) }, `published ${duration(Date.now() - head * 1000)} ago, by its timestamp`) : null),
-    row("Delayed retry", queue.delayed_retry && queue.delayed_retry !== "disabled" && queue.delayed_retry))));
+  const { vhost, policy, operator_policy: operator, owner_pid_details: owner, head_message_timestamp: head, consumer_utilisation: part } = queue;
+  const list = (...rows) => h("dl.facts", rows.filter(([, value]) => value).map(([name, value]) => [h("dt", { key: `t ${name}` }, name), h("dd", { key: `d ${name}` }, value)]));
+  const held = (where) => Number.isFinite(queue[`message_bytes_${where}`]) && `${plural(queue[`messages_${where}`] ?? 0, "message")}, ${bytes(queue[`message_bytes_${where}`])}`;
+  const policyLink = (name) => name && h("a", { href: withQuery("#/policies", { name }) }, name);
+  return h("section", h("h2", "Facts"), h("div.columns",
+    list(["Virtual host", vhost], ["Type", queue.type ?? "classic"], ["State", stateBadge(queue)],
+      ["Life", [queue.durable ? "survives a restart" : "transient: goes with a restart", queue.auto_delete && ", deleted with its last consumer (auto-delete)", queue.exclusive && ", exclusive to one connection"]],
+      ["Arguments", definition(vhost, queue.arguments)],
+      ["Policy", policyLink(policy) ?? "none"], ["Operator policy", policyLink(operator)],
+      ["They set", (policy || operator) && definition(vhost, queue.effective_policy_definition)],
+      ["Owner", owner?.name && h("a", { href: connectionAddress(owner.name) }, owner.name)], ["Node", queue.leader ?? queue.node]),
+    list(["Message bodies", `${bytes(queue.message_bytes_ready)} ready, ${bytes(queue.message_bytes_unacknowledged)} unacknowledged`],
+      ["In memory", held("ram")], ["Only on disk", held("paged_out")], ["Persistent", held("persistent")], ["Memory", bytes(queue.memory)],
+      ["Consumer utilisation", queue.consumers > 0 && Number.isFinite(part) && `consumers could take a message ${percent(part)} of the time${part < 0.9 ? ". More of them, or a larger prefetch, would raise it." : ""}`],
+      ["Single active consumer", queue.single_active_consumer_tag],
+      ["First message", head && h("span", { title: absolute(head * 1000) }, `published ${duration(Date.now() - head * 1000)} ago, by its timestamp`)],
+      ["Delayed retry", queue.delayed_retry !== "disabled" && queue.delayed_retry])));
 }
 
+const SHOWN = 200;
 const ACTIVITY = { up: "gets messages", single_active: "the single active one", waiting: "waits for its turn" };
 
 function consumers({ consumer_details: all = [], type }) {
-  const shown = all.slice(0, 200);
+  const shown = all.slice(0, SHOWN);
   const columns = [
     { title: "Tag", cell: ({ consumer_tag: tag }) => h("span.mono", tag) },
     { title: "Channel", cell: ({ channel_details: { name } = {} }) => (name ? h("a", { href: channelAddress(name) }, name) : "its connection has ended") },
@@ -142,7 +130,7 @@ async function purge(view) {
 async function destroy(view) {
   const { queue, bindings } = view.data;
   const { vhost, name, messages = 0, consumers: consuming = 0 } = queue;
-  const bound = bindings?.filter(({ source }) => source !== "").length ?? 0;
+  const bound = bindings.filter(({ source }) => source !== "").length;
   const done = await dialog({
     title: `Delete ${name}`, button: "Delete", danger: true,
     content: [
@@ -170,16 +158,6 @@ function buttons(view) {
     h("button.danger", { type: "button", onclick: () => destroy(view) }, "Delete…"));
 }
 
-// The bindings of a queue with many of them are not asked for each time.
-async function bindings(view, address) {
-  const { state } = view;
-  const age = Date.now() - (state.bindingsAt ?? 0);
-  if (state.bindings && age < (state.bindings.length > 200 ? 60000 : 4000)) return state.bindings;
-  state.bindings = await view.get(`${address}/bindings`);
-  state.bindingsAt = Date.now();
-  return state.bindings;
-}
-
 export const queueRoute = {
   path: "/queues/:vhost/:name",
   section: "/queues",
@@ -188,9 +166,9 @@ export const queueRoute = {
   async load(view) {
     const { vhost, name } = view.params;
     const address = path`/queues/${vhost}/${name}`;
-    const samples = view.query.tab ? {} : samplesQuery(view.query.range);
-    const [queue, bound] = await Promise.all([view.get(withQuery(address, samples)), bindings(view, address)]);
-    return { queue, bindings: bound };
+    const { tab, range } = view.query;
+    const [queue, bindings] = await Promise.all([view.get(withQuery(address, tab ? {} : samplesQuery(range))), view.get(`${address}/bindings`)]);
+    return { queue, bindings };
   },
   render(view) {
     const { queue } = view.data;

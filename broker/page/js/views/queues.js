@@ -93,8 +93,8 @@ const rowKey = ({ vhost, name }) => JSON.stringify([vhost, name]);
 const rowName = ({ name }) => name || "(empty name)";
 const total = (rows, key) => rows.reduce((sum, row) => sum + (row[key] ?? 0), 0);
 
-async function finish(view, done, what) {
-  if (done > 0) view.act(async () => {}, `${plural(done, "queue")} ${what}.`);
+function finish(view, done, what) {
+  if (done) view.act(async () => {}, `${plural(done, "queue")} ${what}.`);
 }
 
 async function purge(view, rows) {
@@ -120,8 +120,8 @@ async function destroy(view, rows) {
   finish(view, done, "deleted");
 }
 
-/** Returns a pattern that matches these names and no others. */
-export function patternOf(names) {
+// A pattern that matches these names and no others.
+function patternOf(names) {
   const escaped = names.map((name) => name.replace(/[\\.+*?()|[\]{}^$]/g, "\\$&"));
   return `^(${escaped.join("|")})$`;
 }
@@ -151,13 +151,12 @@ function selectionBar(view) {
   if (selection.size === 0) return null;
   const rows = selectedRows(view);
   const purgeable = rows.filter(({ type }) => type !== "stream");
-  const clear = () => { selection.clear(); view.redraw(); };
   return h("div.bar.selection", { role: "group", "aria-label": "What to do with the selected queues" },
     h("b", { role: "status" }, `${count(selection.size)} selected`),
     purgeable.length > 0 && h("button.danger", { type: "button", onclick: () => purge(view, purgeable) }, purgeable.length < rows.length ? `Purge ${purgeable.length} (not streams)…` : "Purge…"),
     h("button.danger", { type: "button", onclick: () => destroy(view, rows) }, "Delete…"),
     view.may("policymaker") && h("button", { type: "button", onclick: () => setPolicy(view, rows) }, "Set policy…"),
-    h("button.plain", { type: "button", onclick: clear }, "Select none"));
+    h("button.plain", { type: "button", onclick: () => { selection.clear(); view.redraw(); } }, "Select none"));
 }
 
 function nothing(view) {
