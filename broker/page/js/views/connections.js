@@ -1,10 +1,11 @@
 // Connections: the list, and one with its channels. The pages of channels are in channels.js.
 
 import { h } from "../dom.js";
-import { forEach, path, request, withQuery } from "../api.js";
+import { path, request, withQuery } from "../api.js";
+import { bulk, nameList } from "../bulk.js";
 import { absolute, byteRate, bytes, count, plural } from "../format.js";
 import { chart, rangeChoice, rates, samplesQuery } from "../chart.js";
-import { dialog, notify } from "../dialog.js";
+import { notify } from "../dialog.js";
 import { text } from "../form.js";
 import { connectionAddress } from "../links.js";
 import { loadPage, orderOf, pager, searchBar, table } from "../table.js";
@@ -62,23 +63,19 @@ function columns(view) {
   ];
 }
 
-/** Asks for a reason and closes connections, by their names; returns whether it did. */
-async function closeConnections(names, described) {
-  const failed = await dialog({
-    title: names.length === 1 ? "Close a connection" : "Close connections",
-    button: "Close",
-    danger: true,
-    content: [
-      h("p", `Close ${described}? Messages that are not acknowledged go back to their queues. Most clients connect again at once.`),
+/** Asks for a reason and closes connections, by their names; returns how many it closed. */
+async function closeConnections(names) {
+  const done = await bulk({
+    title: `Close ${plural(names.length, "connection")}`, button: "Close", danger: true, items: names, name: (name) => name, noun: "connection",
+    question: [
+      nameList(names),
+      h("p", "Messages that are not acknowledged go back to their queues. Most clients connect again at once."),
       text("Reason", "reason", "The client gets it with 320 CONNECTION_FORCED, and the log has it.", { maxlength: 150, placeholder: "Closed via management plugin" }),
     ],
-    action: (form) => forEach(names, (name) => close(name, form.elements.reason.value.trim())),
+    action: (name, form) => close(name, form.elements.reason.value.trim()),
   });
-  if (!failed) return false;
-  const done = names.length - failed.length;
   if (done) notify(`${plural(done, "connection")} closed.`);
-  if (failed.length) notify(`${plural(failed.length, "connection")} not closed: ${failed[0].error.message}`, true);
-  return failed.length === 0;
+  return done;
 }
 
 async function close(name, reason) {
@@ -94,7 +91,7 @@ async function close(name, reason) {
 
 async function closeSelected(view) {
   const { selected } = view.state;
-  await closeConnections([...selected], plural(selected.size, "connection"));
+  if (!(await closeConnections([...selected]))) return;
   selected.clear();
   view.reload();
 }
@@ -106,8 +103,7 @@ function whose(view) {
 }
 
 function stateNotes(rows) {
-  const held = Object.keys(STATES).filter((state) => ["flow", "blocking", "blocked"].includes(state));
-  return held.map((state) => [state, rows.filter((row) => row.state === state).length]).filter(([, number]) => number > 0)
+  return ["flow", "blocking", "blocked"].map((state) => [state, rows.filter((row) => row.state === state).length]).filter(([, number]) => number > 0)
     .map(([state, number]) => h("p.notice", { key: state, role: "status" }, h("b", `${plural(number, "connection")} of this page: ${state}. `), STATES[state][1]));
 }
 
@@ -121,7 +117,7 @@ function empty(view) {
   const { user } = view.query;
   if (view.data.total_count || view.data.refused) return h("p", "No connection has such a name. The search looks at addresses, such as 10.0.0.7.");
   if (user !== undefined && user !== view.user.name) return h("p", `${user} has no connection.`);
-  return [h("p", view.may("monitoring") && user === undefined ? "No client is connected. One that stays for a minute:" : "You have no connections. One that stays for a minute:"), h("pre", CONNECT(location.hostname))];
+  return [h("p", view.may("monitoring") && user === undefined ? "No client is connected." : "You have no connections.", " One that stays for a minute:"), h("pre", CONNECT(location.hostname))];
 }
 
 const list = {
@@ -131,6 +127,8 @@ const list = {
   render(view) {
     const { data } = view;
     const selected = (view.state.selected ??= new Set());
+    // What a single page does not show has ended, or is filtered out: only what is seen is closed.
+    if (data.page_count <= 1) for (const name of selected) if (!data.items.some((row) => row.name === name)) selected.delete(name);
     // Others' connections are closed by administrators only.
     const mayClose = view.may() || data.items.every(({ user }) => user === view.user.name);
     return [
@@ -178,8 +176,8 @@ function details(connection) {
     ["Waits to be read by the client", connection.send_pend > 0 && bytes(connection.send_pend)]));
 }
 
-async function closeThis(view, connection) {
-  if (await closeConnections([connection.name], clientName(connection) ?? connection.name)) view.go("#/connections");
+async function closeThis(view) {
+  if (await closeConnections([view.params.name])) view.go("#/connections");
 }
 
 const one = {
@@ -207,7 +205,7 @@ const one = {
         label: "Channels", columns: channelColumns().filter(({ ofConnection }) => !ofConnection), rows: channels, key: ({ name }) => name,
         empty: h("p", "It has no channel open: it can neither publish nor consume."),
       })),
-      (view.may() || connection.user === view.user.name) && h("div.buttons.start", h("button.danger", { type: "button", onclick: () => closeThis(view, connection) }, "Close…")),
+      (view.may() || connection.user === view.user.name) && h("div.buttons.start", h("button.danger", { type: "button", onclick: () => closeThis(view) }, "Close…")),
     ];
   },
 };
