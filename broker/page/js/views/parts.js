@@ -12,7 +12,7 @@ export function traceAddress(vhost, exchange, key, headers) {
 
 /** Links to the policies of a virtual host; nothing if there is no policy. */
 export function policyLink(vhost, name) {
-  return name && h("a", { href: withQuery("#/policies", { vhost }) }, name);
+  return name && h("a", { href: withQuery("#/policies", { vhost }), "aria-label": `Policy ${name}`, dir: "auto" }, name);
 }
 
 /** Asks for a page of a list, or of its part in the virtual host of the query; and once for the names of virtual hosts. */
