@@ -79,12 +79,14 @@ function thickness(rate, single) {
 }
 
 function line(edge, { curves, single }, byId) {
-  const [d, width] = [curves.get(edge.id), (edge.traced ? 2.4 : thickness(edge.rate, single)).toFixed(1)];
+  const { d, tip } = curves.get(edge.id);
+  const width = (edge.traced ? 2.4 : thickness(edge.rate, single)).toFixed(1);
   const moves = edge.rate > 0 || edge.traced;
   const speed = edge.rate >= 100 ? "fast" : edge.rate >= 5 ? "medium" : "slow";
   return h("g", { key: edge.id, class: `edge ${edge.kind}${moves ? " live" : ""}`, "data-edge": edge.id },
     h("title", edgeWords(edge, byId.get(edge.from), byId.get(edge.to))),
-    h("path.wire", { d, "stroke-width": width, "marker-end": `url(#arrow-${edge.kind})` }),
+    h("path.wire", { d, "stroke-width": width }),
+    h("path.tip", { d: tip }),
     moves && h(`path.flow.${speed}`, { d, "stroke-width": Math.max(1.6, width * 0.5).toFixed(1) }));
 }
 
@@ -123,13 +125,11 @@ export function picture(graph, plan, { href = () => undefined, match = () => fal
     const [{ x, y }, address, found] = [plan.places.get(node.id), href(node), Boolean(match(node))];
     return kept(node.id, JSON.stringify([x, y, address, found, node]), () => card(node, { x, y }, address, found));
   };
-  const drawLine = (edge) => kept(edge.id, `${edge.rate} ${edge.count} ${edge.keys} ${plan.curves.get(edge.id)}`, () => line(edge, plan, byId));
+  const drawLine = (edge) => kept(edge.id, `${edge.rate} ${edge.count} ${edge.keys} ${plan.curves.get(edge.id).d}`, () => line(edge, plan, byId));
   if (cache.size > 3 * (nodes.length + edges.length) + 100) cache.clear();
-  const arrow = (kind) => h("marker", { id: `arrow-${kind}`, key: kind, class: kind, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" }, h("path", { d: "M0 .5L8 4L0 7.5z" }));
   const shown = nodes.filter(({ id }) => plan.places.has(id)).sort((a, b) => readingOrder(plan.places.get(a.id), plan.places.get(b.id)));
   const many = edges.filter(({ rate }) => rate > 0).length > 100;
   return h("svg.map", { class: many ? "many" : undefined, role: "group", "aria-label": label, ...attributes },
-    h("defs", ["binding", "dead-letter", "alternate"].map(arrow)),
     h("g.edges", edges.map(drawLine)),
     plan.heading && h("text.heading", { x: plan.heading.x, y: plan.heading.y }, "By name, through the default exchange"),
     h("g.keys", { "aria-hidden": "true" }, keys(edges, plan)),

@@ -20,8 +20,8 @@ export function level({ type, messages = 0, messages_ready: ready = messages, ou
   return ready >= 1000 || (seconds > 60 && ready >= 20) ? 2 : 1;
 }
 
-/** The key of a node: names of exchanges and queues may be the same. */
-export const idOf = (kind, name) => `${kind} ${name}`;
+// Names of exchanges and queues may be the same.
+const idOf = (kind, name) => `${kind} ${name}`;
 
 function node(kind, name, figures) {
   const one = { ...figures, id: idOf(kind, name), kind, name, level: kind === "exchange" ? 0 : level(figures) };
@@ -30,24 +30,18 @@ function node(kind, name, figures) {
   return one;
 }
 
-/**
- * Returns {nodes, edges, idle}: of the exchanges that the broker declares itself only those that something is bound to,
- * unless `all`; `idle` is how many are left out.
- */
-export function graphOf(answer, all) {
-  const given = (answer.edges ?? []).map(({ from, to, kind, keys = [], count = 1 }) => ({ id: JSON.stringify([kind, from, to]), kind, keys, count, from: idOf(...from), to: idOf(...to) }));
-  const touched = new Set(given.flatMap(({ from, to }) => [from, to]));
-  const idle = (one) => /^(amq\..*)?$/.test(one.name) && !one.in && !touched.has(idOf("exchange", one.name));
-  const exchanges = answer.exchanges.filter((one) => all || !idle(one));
+/** Returns {nodes, edges, byId} of an answer. Edges with an end that is not shown are left out. */
+export function graphOf({ exchanges, groups = [], queues, edges: given }) {
   const nodes = [
     ...exchanges.map((one) => node("exchange", one.name, one)),
-    ...answer.groups.map((one) => node("group", one.prefix, one)),
-    ...answer.queues.map((one) => node("queue", one.name, one)),
+    ...groups.map((one) => node("group", one.prefix, one)),
+    ...queues.map((one) => node("queue", one.name, one)),
   ];
   const byId = new Map(nodes.map((one) => [one.id, one]));
-  const edges = given.filter(({ from, to }) => byId.has(from) && byId.has(to));
+  const named = given.map(({ from, to, kind, keys, count }) => ({ id: JSON.stringify([kind, from, to]), kind, keys, count, from: idOf(...from), to: idOf(...to) }));
+  const edges = named.filter(({ from, to }) => byId.has(from) && byId.has(to));
   for (const edge of edges) edge.rate = edgeRate(edge, byId.get(edge.from), byId.get(edge.to));
-  return { nodes, edges, byId, idle: answer.exchanges.length - exchanges.length };
+  return { nodes, edges, byId };
 }
 
 // What leaves a queue by dead-lettering is not what its consumers take: only the target says how much it can be at most.

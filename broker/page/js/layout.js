@@ -15,8 +15,8 @@ const VIA = 16;
 const SWING = 84;
 
 /**
- * Lays out {nodes: [{id, kind, name}], edges: [{id, from, to, kind}]}. Returns {places: id → {x, y}, curves: id → path data,
- * width, height, left and right: what edges need beside, heading: where the queues without bindings begin, single: whether there is
+ * Lays out {nodes: [{id, kind, name}], edges: [{id, from, to, kind}]}. Returns {places: id → {x, y}, curves: id → {d, tip}: path
+ * data of the line and its arrow, width, height, left and right: what edges need beside, heading: where the queues without bindings begin, single: whether there is
  * room for the keys of bindings}.
  * `aspect` is that of the screen, `previous` the layout before.
  */
@@ -184,7 +184,7 @@ function place(plan, order, loose, links, aspect, previous) {
   const columns = queueColumns(queues.length, loose.length, exchanges.length, aspect);
   plan.single = columns === 1 && aspect >= 1;
   const gap = gapOf(columns, aspect);
-  const rows = keptRows(queues, columns, previous) ?? rowsOf(queues, columns, links);
+  const rows = keptRows(queues, columns, previous) ?? chunks(queues, columns);
   Object.assign(plan, { columns, rows: rows.map((row) => row.map(({ id }) => id)) });
   const height = rows.length * ROW + (loose.length ? HEADING + Math.ceil(loose.length / columns) * ROW : 0);
   const most = Math.max(14, Math.ceil(height / ROW));
@@ -244,25 +244,6 @@ function chunks(nodes, size) {
   return Array.from({ length: Math.ceil(nodes.length / size) }, (_, row) => nodes.slice(row * size, row * size + size));
 }
 
-// Fills rows; queues with other sources begin a new row where both parts are long, so that their edges share lanes.
-function rowsOf(queues, columns, { near }) {
-  const parts = [];
-  let before;
-  for (const one of queues) {
-    const sources = near.get(one.id).map(([id]) => id).sort().join("\n");
-    if (sources === before) parts.at(-1).push(one);
-    else parts.push([one]);
-    before = sources;
-  }
-  const merged = [];
-  for (const part of parts) {
-    const fits = merged.length && (part.length < columns || merged.at(-1).length < columns);
-    fits ? merged.at(-1).push(...part) : merged.push(part);
-  }
-  const rows = merged.flatMap((part) => chunks(part, columns));
-  return rows.length * columns < 1.3 * queues.length + columns ? rows : chunks(queues, columns);
-}
-
 // In several columns what was there stays in its cell, and what is new takes a free one: else one new queue would move all others.
 function keptRows(queues, columns, previous) {
   const old = previous?.rows.flat() ?? [];
@@ -316,11 +297,12 @@ function finish(plan) {
 function port({ x, y, block, first, last, lane }, side, shift) {
   const edge = side > 0 ? x + CARD.width : x;
   const middle = y + CARD.height / 2 + shift;
-  if (side > 0 ? last : first) return { x: edge, y: middle, out: `${edge} ${middle}`, into: "" };
+  const tip = `M${edge} ${middle}l${side * 7} -3.5v7z`;
+  if (side > 0 ? last : first) return { x: edge, y: middle, tip, out: `${edge} ${middle}`, into: "" };
   const [outside, above] = [side > 0 ? block.right : block.left, y - (ROW - CARD.height) / 2 + (lane - 1) * 2.5];
   const [bend, stub] = [edge + side * 12, edge + side * 24];
   return {
-    x: outside, y: above,
+    x: outside, y: above, tip,
     out: `${edge} ${middle}C${bend} ${middle} ${bend} ${above} ${stub} ${above}H${outside}`,
     into: `H${stub}C${bend} ${above} ${bend} ${middle} ${edge} ${middle}`,
   };
@@ -349,5 +331,5 @@ function curve(stops, { kind }, [start, end]) {
     d += `H${at.x}`;
   }
   bend(b.x, b.y);
-  return d + b.into;
+  return { d: d + b.into, tip: b.tip };
 }

@@ -59,10 +59,9 @@ function steps(view) {
 
 let typing;
 
-function bar(view, graph, plan) {
-  const { name = "", all } = view.query;
-  const { total_queues: total, matching_queues: matching } = view.data;
-  const search = (changes) => view.go(view.link(changes), { replace: true });
+function bar(view, plan) {
+  const { name = "" } = view.query;
+  const { total_queues: total, matching_queues: matching, edges_not_shown: hidden } = view.data;
   const button = (label, title, action) => h("button", { type: "button", title, "aria-label": title, onclick: () => action(view.state.stage) }, label);
   return h("div.bar", { role: "search" },
     vhostChoice(view, { prefix: undefined, name: undefined }),
@@ -71,11 +70,10 @@ function bar(view, graph, plan) {
       oninput: (event) => {
         clearTimeout(typing);
         const { value } = event.target;
-        typing = setTimeout(() => search({ name: value || undefined }), 250);
+        typing = setTimeout(() => view.go(view.link({ name: value || undefined }), { replace: true }), 250);
       },
     }),
-    (graph.idle > 0 || all) && h("label.inline", { title: "The exchanges that every virtual host has, and that nothing is bound to" }, h("input", { type: "checkbox", checked: Boolean(all), onchange: (event) => search({ all: event.target.checked ? "true" : undefined }) }), "Unused amq."),
-    h("span.found", { role: "status" }, matching === total ? plural(total, "queue") : `${count(matching)} of ${plural(total, "queue")}`),
+    h("span.found", { role: "status" }, matching === total ? plural(total, "queue") : `${count(matching)} of ${plural(total, "queue")}`, hidden > 0 && `, without ${plural(hidden, "edge")}`),
     h("span.spring"),
     h("a", { href: withQuery("#/trace", { vhost: vhostOf(view) }) }, "Trace a message"),
     button("−", "Zoom out", (stage) => stage?.zoom(0.8)),
@@ -171,19 +169,19 @@ function empty(view) {
 
 function drawn(view) {
   const { state, query, data } = view;
-  const graph = (state.graph = graphOf(data, query.all));
+  const graph = (state.graph = graphOf(data));
   const plan = (state.plan = layout(graph, { aspect: aspect(), previous: state.plan }));
   const place = JSON.stringify([vhostOf(view), query.prefix, query.name]);
   // Another picture begins with the whole of it.
   if (state.place !== place) [state.box, state.place] = [null, place];
   const wanted = query.name?.toLowerCase();
-  const label = `Map of the virtual host ${vhostOf(view)}: ${plural(data.exchanges.length - graph.idle, "exchange")}, ${plural(data.matching_queues, "queue")}`;
+  const label = `Map of the virtual host ${vhostOf(view)}: ${plural(data.exchanges.length, "exchange")}, ${plural(data.matching_queues, "queue")}`;
   const svg = () => picture(graph, plan, {
     label, cache: (state.cache ??= new Map()), href: (node) => address(view, node), match: ({ name }) => wanted && name.toLowerCase().includes(wanted),
     viewBox: (state.box ?? whole(plan, leastWidth())).map((number) => Math.round(number * 10) / 10).join(" "), onmount: (element) => mounted(state, element),
   });
   return [
-    bar(view, graph, plan),
+    bar(view, plan),
     steps(view),
     h("figure.map-frame", graph.nodes.length ? [svg(), h("div.map-readout", { "aria-hidden": "true" })] : empty(view)),
     graph.nodes.length > 0 && [legend(), h("p.help", "Wheel, pinch, + and − zoom, drag and arrow keys move, 0 shows everything. The way of messages through a node appears below the pointer or with the focus."), details(view, graph)],

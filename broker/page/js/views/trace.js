@@ -22,18 +22,20 @@ function written(value) {
   }
 }
 
+function headersIn({ headers }) {
+  try {
+    return JSON.parse(headers || "{}") ?? {};
+  } catch {
+    return {};
+  }
+}
+
 // The form as the address says it; what the person types goes to the address, so that the address is what to share.
 function formOf(view) {
   const { state, query } = view;
   const asked = JSON.stringify(query);
   if (state.asked === asked) return state.form;
-  let headers = {};
-  try {
-    headers = JSON.parse(query.headers || "{}") ?? {};
-  } catch {
-    // Then there are none.
-  }
-  const { CC, ...others } = headers;
+  const { CC, ...others } = headersIn(query);
   state.asked = asked;
   state.form = { exchange: query.exchange ?? "", key: query.routing_key ?? "", cc: Array.isArray(CC) ? CC.join("\n") : "", entries: Object.entries(others).map(([name, value]) => [name, written(value)]) };
   return state.form;
@@ -74,7 +76,7 @@ async function ask(view, vhost) {
   // While a name is typed it is that of no exchange most of the time.
   if (exchange && list.page_count <= 1 && !list.items.some(({ name }) => name === exchange)) return missing;
   try {
-    const body = { routing_key, headers: headersOf(formOf(view)) };
+    const body = { routing_key, headers: headersIn(view.query) };
     return { answer: await request("POST", path`/route/${vhost}/${exchange || "amq.default"}`, { body, signal: view.busy?.signal }) };
   } catch (error) {
     if (error.status === 404) return missing;
@@ -124,7 +126,7 @@ function wayOf({ steps }) {
     }
   }
   const exchanges = steps.map(({ exchange, type }) => ({ name: exchange, type, missing: !type }));
-  const graph = graphOf({ exchanges, queues: [...queues].map((name) => ({ name })), groups: [], edges: [...edges.values()] }, true);
+  const graph = graphOf({ exchanges, queues: [...queues].map((name) => ({ name })), edges: [...edges.values()] });
   for (const edge of graph.edges) edge.traced = true;
   return graph;
 }
