@@ -233,7 +233,7 @@ function queueColumns(bound, loose, layers, aspect) {
     return Math.min(aspect >= 1 ? 1100 / width : 700 / width, 680 / height);
   };
   let best = 1;
-  for (let columns = 1; columns <= 16; columns += 1) {
+  for (let columns = 1; columns <= Math.min(16, Math.max(bound, loose)); columns += 1) {
     if (size(columns) >= 0.7) return columns;
     if (size(columns) > size(best)) best = columns;
   }

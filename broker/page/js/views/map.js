@@ -180,6 +180,8 @@ function drawn(view) {
     label, cache: (state.cache ??= new Map()), href: (node) => address(view, node), match: ({ name }) => wanted && name.toLowerCase().includes(wanted),
     viewBox: (state.box ?? whole(plan, leastWidth())).map((number) => Math.round(number * 10) / 10).join(" "), onmount: (element) => mounted(state, element),
   });
+  // The figures in the corner are those of this answer, too.
+  if (state.marked) queueMicrotask(() => state.svg.isConnected && mark(state, state.marked));
   return [
     bar(view, plan),
     steps(view),
