@@ -22,6 +22,7 @@ export const navigation = [
 const modules = {
   "": () => import("./views/overview.js"),
   queues: () => import("./views/queues.js"),
+  declare: () => import("./views/queues.js"),
   streams: () => import("./views/streams.js"),
   exchanges: () => import("./views/exchanges.js"),
   map: () => import("./views/map.js"),
