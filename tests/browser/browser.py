@@ -23,7 +23,7 @@ AMQP_PORT = int(os.environ.get("LEVERET_TEST_PORT", "5672"))
 SCREENSHOTS = Path(os.environ.get("LEVERET_TEST_SCREENSHOTS", "target/screenshots"))
 BROWSERS = ["chromium", "chromium-browser", "google-chrome"]
 # Milliseconds until a condition has to hold: the broker's samples come every five seconds, and test machines are busy.
-PATIENCE = 30_000
+PATIENCE = 1000 * int(os.environ.get("LEVERET_TEST_PATIENCE", "30"))
 
 expect.set_options(timeout=PATIENCE)
 
