@@ -44,6 +44,12 @@ impl InOrder {
     }
 }
 
+/// Returns what orders policies by precedence, the highest first. Of policies with the same priority RabbitMQ applies any;
+/// here it is always the first by name.
+pub(super) fn rank(priority: i64, name: &str) -> (i128, String) {
+    (-i128::from(priority), name.to_owned())
+}
+
 /// The names of a policy and an operator policy.
 type Pair = (Option<String>, Option<String>);
 
@@ -136,10 +142,9 @@ impl Policies {
     pub fn set(&mut self, kind: PolicyKind, policy: Policy) {
         let policies = self.of(kind);
         policies.retain(|known| known.spec.name != policy.spec.name);
-        // Of policies with the same priority RabbitMQ applies any; here it is always the first by name.
-        let rank = |policy: &Policy| (-i128::from(policy.spec.priority), policy.spec.name.clone());
-        let rank_of_new = rank(&policy);
-        let at = policies.partition_point(|known| rank(known) < rank_of_new);
+        let of_new = rank(policy.spec.priority, &policy.spec.name);
+        let of = |known: &Policy| rank(known.spec.priority, &known.spec.name);
+        let at = policies.partition_point(|known| of(known) < of_new);
         policies.insert(at, Arc::new(policy));
     }
 

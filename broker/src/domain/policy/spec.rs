@@ -63,7 +63,8 @@ impl ApplyTo {
         }
     }
 
-    fn includes(self, target: Target) -> bool {
+    /// Returns whether it is for such objects.
+    pub(super) fn includes(self, target: Target) -> bool {
         use QueueKind as K;
         match self {
             ApplyTo::All => true,

@@ -20,6 +20,7 @@ mod nodes;
 mod parameters;
 mod permissions;
 mod policies;
+mod policy_matches;
 mod publish;
 mod queues;
 mod quorum;
@@ -97,6 +98,7 @@ fn paths(config: &Config) -> OpenApiRouter<Api> {
         .merge(parameters::router())
         .merge(permissions::router())
         .merge(policies::router())
+        .merge(policy_matches::router())
         .merge(publish::router())
         .merge(queues::router())
         .merge(quorum::router())
