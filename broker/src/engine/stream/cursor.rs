@@ -21,7 +21,7 @@ use leveret_storage::{Position, StorageError};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// Messages read at a time.
 const READ_MESSAGES: usize = 512;
@@ -45,6 +45,8 @@ pub struct Cursor {
     /// Whether the consumer was cancelled. Locked while messages are put into the mailbox, so that
     /// none follows the cancellation.
     closed: Mutex<bool>,
+    /// The offset of the next message for the consumer, as of its last turn: readable during a turn.
+    at: AtomicU64,
     pub(crate) schedule: Schedule,
 }
 
@@ -123,6 +125,7 @@ impl Cursor {
                 read: 0,
             }),
             closed: Mutex::new(false),
+            at: AtomicU64::new(place.offset),
             schedule: Schedule::default(),
         }
     }
@@ -132,12 +135,19 @@ impl Cursor {
         *self.closed.lock() = true;
     }
 
+    /// Returns the offset of the next message for the consumer, as of its last turn. Those before it were delivered, or
+    /// passed over.
+    pub fn offset(&self) -> u64 {
+        self.at.load(Ordering::Relaxed)
+    }
+
     /// Takes one turn.
     pub fn turn(&self, stream: &Stream, source: &impl Source) -> AfterTurn {
         let mut progress = self.progress.lock();
         let budget = self.consumer.mailbox.read_ahead();
         progress.leave(budget);
         let after = self.advance(&mut progress, stream, source);
+        self.at.store(progress.undelivered(), Ordering::Relaxed);
         progress.keep(budget);
         if std::mem::take(&mut progress.has_turn) {
             self.consumer.give_back_turn();
@@ -307,6 +317,12 @@ impl Drop for Cursor {
 }
 
 impl Progress {
+    /// Returns the first offset that was not delivered, and may have to be.
+    fn undelivered(&self) -> u64 {
+        let first = self.ahead.front();
+        first.map_or(self.next, |entry| entry.position.0)
+    }
+
     fn is_wanted(&mut self, time: u64) -> bool {
         let wanted = time >= self.not_before;
         if wanted {

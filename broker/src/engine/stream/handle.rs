@@ -1,7 +1,7 @@
 //! A stream as its queue holds it: the machine behind its lock, and the connection to the store.
 
 use super::cursor::{Cursor, READ_BYTES, Read, Source, StreamReaders};
-use super::machine::{Machine, NextMessages};
+use super::machine::{Extent, Machine, NextMessages};
 use super::start::StartAt;
 use super::tail::Change;
 use crate::engine::message::SharedMessage;
@@ -304,6 +304,16 @@ impl Stream {
     /// Returns counts for listings and replies.
     pub fn counts(&self) -> Counts {
         self.machine.lock().counts()
+    }
+
+    /// Returns where it begins and ends, and in how many parts it is kept.
+    pub fn extent(&self) -> Extent {
+        self.machine.lock().extent()
+    }
+
+    /// Returns the cursors of all consumers, for listings.
+    pub fn cursors(&self) -> Vec<Arc<Cursor>> {
+        self.machine.lock().all_cursors()
     }
 
     /// Returns whether messages are on their way to the store.

@@ -52,6 +52,19 @@ pub enum NextMessages {
     Nothing,
 }
 
+/// Where a stream begins and ends, and how it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// The offset of the first message; that of the next one if there is none.
+    pub first: u64,
+    /// The offset after the last committed message.
+    pub next: u64,
+    /// The number of parts that are dropped as a whole.
+    pub units: usize,
+    /// Bytes of the messages as they are stored.
+    pub bytes: u64,
+}
+
 /// Where a consumer starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StartPosition {
@@ -271,6 +284,21 @@ impl Machine {
             consumers: self.cursors.len() as u64,
             ..Counts::default()
         }
+    }
+
+    /// Returns where it begins and ends, and in how many parts it is kept.
+    pub fn extent(&self) -> Extent {
+        Extent {
+            first: self.first(),
+            next: self.committed.end().max(self.first()),
+            units: self.units.len(),
+            bytes: self.units.bytes(),
+        }
+    }
+
+    /// Returns the cursors of all consumers.
+    pub fn all_cursors(&self) -> Vec<Arc<Cursor>> {
+        self.cursors.values().cloned().collect()
     }
 
     /// Returns whether messages are on their way to the store.

@@ -43,5 +43,6 @@ pub use budget::Budget;
 pub use cursor::{AfterTurn, Cursor, StreamReaders};
 pub use handle::{Stream, StreamBackend};
 pub use header::with_long;
+pub use machine::Extent;
 pub use start::StartAt;
 pub use tails::Tails;

@@ -193,6 +193,11 @@ impl World {
             );
         }
         assert_eq!(self.queue.counts().ready, end.saturating_sub(self.first()));
+        let extent = self.stream().extent();
+        assert_eq!(
+            (extent.first, extent.next),
+            (self.first(), end.max(self.first()))
+        );
     }
 
     fn first(&self) -> u64 {
@@ -259,6 +264,12 @@ impl World {
             let cursors = self.stream().machine.lock().cursors([id]);
             while cursors[0].turn(self.stream(), self) == AfterTurn::Again {}
             self.check(at);
+            let reader = &self.readers[at];
+            let shown = cursors[0].offset();
+            assert!(
+                reader.seen == 0 || shown >= reader.next,
+                "it is past what was delivered"
+            );
         }
     }
 

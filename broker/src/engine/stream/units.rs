@@ -112,6 +112,11 @@ impl Units {
         self.units.front().map(|unit| unit.first)
     }
 
+    /// Returns the number of units.
+    pub fn len(&self) -> usize {
+        self.units.len()
+    }
+
     /// Returns the bytes of all units.
     pub fn bytes(&self) -> u64 {
         self.bytes

@@ -26,6 +26,7 @@ mod queues;
 mod quorum;
 mod route;
 mod session;
+mod streams;
 mod users;
 mod vhosts;
 
@@ -104,6 +105,7 @@ fn paths(config: &Config) -> OpenApiRouter<Api> {
         .merge(quorum::router())
         .merge(route::router())
         .merge(session::router())
+        .merge(streams::router())
         .merge(users::router())
         .merge(vhosts::router())
 }

@@ -25,6 +25,7 @@ pub mod policy_matches;
 pub mod queue;
 mod rates;
 pub mod route;
+pub mod stream;
 pub mod user;
 pub mod vhost;
 
@@ -43,5 +44,6 @@ pub use policy_matches::PolicyMatches;
 pub use queue::Queue;
 pub use rates::{ByteDetails, Counted, LengthDetails, MessageStatistics, Rates};
 pub use route::Route;
+pub use stream::Stream;
 pub use user::User;
 pub use vhost::Vhost;
