@@ -426,6 +426,12 @@ impl Queue {
         Some((entry, left))
     }
 
+    /// Returns the message that is ready next, if it is in memory; it stays.
+    pub fn head(&self) -> Option<SharedMessage> {
+        let machine = self.machine.lock();
+        Some(machine.ready.first()?.message.clone())
+    }
+
     /// Returns the counts for queue.declare-ok. This counts as using the queue.
     pub fn declared(self: &Arc<Self>, fx: &mut Effects) -> Counts {
         if let Some(stream) = &self.stream {

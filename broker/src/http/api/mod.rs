@@ -16,6 +16,7 @@ mod index;
 mod limits;
 mod map;
 mod log;
+mod move_messages;
 mod nodes;
 mod parameters;
 mod permissions;
@@ -95,6 +96,7 @@ fn paths(config: &Config) -> OpenApiRouter<Api> {
         .merge(limits::router())
         .merge(map::router())
         .merge(log::router())
+        .merge(move_messages::router())
         .merge(nodes::router())
         .merge(parameters::router())
         .merge(permissions::router())

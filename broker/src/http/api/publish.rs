@@ -109,7 +109,7 @@ async fn publish(
 }
 
 /// Waits until messages may be published, as connections that publish do. An alarm may last, so it is refused at once.
-async fn wait_for_room(api: &Api) -> ApiResult<()> {
+pub(super) async fn wait_for_room(api: &Api) -> ApiResult<()> {
     let broker = api.broker();
     let until = Instant::now() + PATIENCE;
     loop {
