@@ -3,6 +3,7 @@
 use super::chunks::Chunks;
 use super::effort::Effort;
 use super::error::{ApiError, ApiResult};
+use super::row::{compare, row, select, sort_key, to_value};
 use super::state::Api;
 use crate::manage::objects::Rates;
 use crate::manage::statistics::{Ranges, Rounding};
@@ -14,8 +15,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use std::cmp::Ordering;
+use serde_json::Value;
 use std::convert::Infallible;
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -180,7 +180,7 @@ impl ListQuery {
         let (query, is_short) = (self.clone(), items.len() <= SHORT);
         let make = move || {
             let weight: ApiResult<usize> = items.iter().map(|item| length(&describe(item))).sum();
-            query.make(items, 2 * weight?, name, describe)
+            query.make(items, 2 * weight?, name, |_, _| None, describe)
         };
         match is_short {
             true => self.effort.short_list(make).await,
@@ -202,11 +202,30 @@ impl ListQuery {
         T: Send + 'static,
         D: Serialize,
     {
+        self.respond_by(collect, name, |_, _| None, describe).await
+    }
+
+    /// Like [`ListQuery::respond_with`], for lists that are long and often asked for: `key` returns the value at a path of
+    /// an item's row without describing all of it, if it knows a way.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn respond_by<T, D>(
+        &self,
+        collect: impl FnOnce() -> Vec<T> + Send + 'static,
+        name: impl Fn(&T) -> &str + Send + 'static,
+        key: impl Fn(&T, &[&str]) -> Option<Value> + Send + 'static,
+        describe: impl Fn(&T) -> D + Send + 'static,
+    ) -> ApiResult<Response>
+    where
+        T: Send + 'static,
+        D: Serialize,
+    {
         let query = self.clone();
         let make = move || {
             let items = collect();
             let weight = items.len() * size_of::<T>();
-            query.make(items, weight, name, describe)
+            query.make(items, weight, name, key, describe)
         };
         self.effort.list(make).await
     }
@@ -217,6 +236,7 @@ impl ListQuery {
         mut items: Vec<T>,
         weight: usize,
         name: impl Fn(&T) -> &str,
+        key: impl Fn(&T, &[&str]) -> Option<Value>,
         describe: impl Fn(&T) -> D + Send + 'static,
     ) -> ApiResult<(Response, usize)>
     where
@@ -228,7 +248,7 @@ impl ListQuery {
         if paging.is_some() {
             self.filter(&mut items, name)?;
         }
-        self.sort(&mut items, &describe)?;
+        self.sort(&mut items, key, &describe)?;
         let columns = self.columns();
         let Some((page, page_size)) = paging else {
             return Ok((stream(items, columns, describe), weight));
@@ -314,13 +334,18 @@ impl ListQuery {
     fn sort<T, D: Serialize>(
         &self,
         items: &mut Vec<T>,
+        key: impl Fn(&T, &[&str]) -> Option<Value>,
         describe: impl Fn(&T) -> D,
     ) -> ApiResult<()> {
         if let Some(path) = self.sort.as_deref().filter(|path| !path.is_empty()) {
             let keys: Vec<&str> = path.split('.').filter(|key| !key.is_empty()).collect();
             let mut keyed = Vec::with_capacity(items.len());
             for item in items.drain(..) {
-                keyed.push((sort_key(to_value(&describe(&item))?, &keys), item));
+                let key = match key(&item, &keys) {
+                    Some(key) => key,
+                    None => sort_key(to_value(&describe(&item))?, &keys),
+                };
+                keyed.push((key, item));
             }
             keyed.sort_by(|(a, _), (b, _)| compare(a, b));
             items.extend(keyed.into_iter().map(|(_, item)| item));
@@ -329,6 +354,18 @@ impl ListQuery {
             items.reverse();
         }
         Ok(())
+    }
+
+    /// Returns whether a key of a row matters: it is returned, as a whole or in part, or sorted by.
+    pub fn needs(&self, key: &str) -> bool {
+        let sort = self.sort.as_deref().unwrap_or_default();
+        if sort.split('.').find(|key| !key.is_empty()) == Some(key) {
+            return true;
+        }
+        self.columns().is_none_or(|columns| {
+            let mut shown = columns.iter().filter_map(|path| path.first());
+            shown.any(|shown| shown == key)
+        })
     }
 
     /// Returns the paths of the chosen columns.
@@ -354,80 +391,6 @@ fn regex(pattern: &str) -> ApiResult<Option<Filter>> {
 fn invalid_filter(reason: &str) -> ApiError {
     let error = "invalid_pagination_parameters";
     ApiError::new(StatusCode::BAD_REQUEST, error, reason)
-}
-
-fn to_value(row: &impl Serialize) -> ApiResult<Value> {
-    serde_json::to_value(row).map_err(|error| ApiError::internal(error.to_string()))
-}
-
-fn row(row: &impl Serialize, columns: Option<&[Vec<String>]>) -> ApiResult<Value> {
-    let row = to_value(row)?;
-    Ok(match columns {
-        None => row,
-        Some(columns) => select(row, columns),
-    })
-}
-
-/// Reduces an object, or each object of a list, to these columns.
-fn select(value: Value, columns: &[Vec<String>]) -> Value {
-    match value {
-        Value::Object(object) => {
-            let mut selected = Map::new();
-            for (key, value) in object {
-                let below: Vec<Vec<String>> = columns
-                    .iter()
-                    .filter(|path| path.first() == Some(&key))
-                    .map(|path| path[1..].to_vec())
-                    .collect();
-                if below.is_empty() {
-                    continue;
-                }
-                let whole = below.iter().any(Vec::is_empty);
-                let value = if whole { value } else { select(value, &below) };
-                selected.insert(key, value);
-            }
-            Value::Object(selected)
-        }
-        Value::Array(items) => {
-            let items = items.into_iter().map(|item| select(item, columns));
-            Value::Array(items.collect())
-        }
-        other => other,
-    }
-}
-
-/// Returns the value of a path; as in RabbitMQ, what is missing sorts as 0.
-fn sort_key(mut row: Value, path: &[&str]) -> Value {
-    for key in path {
-        row = match row {
-            Value::Object(mut object) => object.remove(*key).unwrap_or(Value::from(0)),
-            _ => return Value::from(0),
-        };
-    }
-    row
-}
-
-/// Compares as Erlang does: numbers before booleans, before objects, before lists, before strings.
-fn compare(a: &Value, b: &Value) -> Ordering {
-    let rank = |value: &Value| match value {
-        Value::Number(_) => 0,
-        Value::Bool(_) | Value::Null => 1,
-        Value::Object(_) => 2,
-        Value::Array(_) => 3,
-        Value::String(_) => 4,
-    };
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
-            (Some(a), Some(b)) => a.cmp(&b),
-            _ => f64::total_cmp(
-                &a.as_f64().unwrap_or_default(),
-                &b.as_f64().unwrap_or_default(),
-            ),
-        },
-        (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
-        (Value::String(a), Value::String(b)) => a.cmp(b),
-        _ => rank(a).cmp(&rank(b)),
-    }
 }
 
 /// Answers with an object.
@@ -522,6 +485,39 @@ mod tests {
         let mut items = vec![name; count];
         query.filter(&mut items, |name| name)?;
         Ok(items.len())
+    }
+
+    #[test]
+    fn what_is_neither_shown_nor_sorted_by_does_not_matter() {
+        let query = |sort: &str, columns: Option<&str>| ListQuery {
+            sort: Some(sort.to_owned()),
+            columns: columns.map(str::to_owned),
+            ..ListQuery::default()
+        };
+        let columns = Some("name,message_stats.publish");
+        assert!(query("", None).needs("messages_details"));
+        assert!(!query("", columns).needs("messages_details"));
+        assert!(query("", columns).needs("message_stats"));
+        assert!(query(".messages_details.rate", columns).needs("messages_details"));
+        assert!(query("name", Some("")).needs("name"));
+        assert!(!query("name", Some("")).needs("vhost"));
+    }
+
+    #[test]
+    fn rows_are_sorted_in_the_same_way_with_and_without_a_short_cut() {
+        let query = ListQuery {
+            sort: Some("a.b".to_owned()),
+            sort_reverse: Some("true".to_owned()),
+            ..ListQuery::default()
+        };
+        let row = |n: &i32| serde_json::json!({"a": {"b": n % 7}, "n": n});
+        let sorted = |key: &dyn Fn(&i32, &[&str]) -> Option<Value>| {
+            let mut items: Vec<i32> = (0..100).collect();
+            query.sort(&mut items, key, row).unwrap();
+            items
+        };
+        let known = sorted(&|n, path| (path == ["a", "b"]).then(|| (n % 7).into()));
+        assert_eq!(known, sorted(&|_, _| None));
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod list;
 mod login;
 mod metrics;
 mod page;
+mod row;
 pub mod server;
 mod session;
 mod state;

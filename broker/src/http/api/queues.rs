@@ -13,6 +13,7 @@ use crate::http::state::Api;
 use crate::manage::access::{Principal, Right};
 use crate::manage::audit::Change;
 use crate::manage::objects::queue::{DeclaredQueue, QueueWithTotals};
+use crate::manage::objects::queue_key::queue_key;
 use crate::manage::objects::{Counted, Queue, Rates};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -72,7 +73,7 @@ async fn list_in_vhost(
 async fn respond(api: &Api, vhosts: Vec<Arc<Vhost>>, query: &ListQuery) -> ApiResult<Response> {
     let broker = api.broker().clone();
     let (disable_stats, totals) = (query.disable_stats(), query.enable_queue_totals());
-    let rates = query.rates()?;
+    let rates = needed_rates(query)?;
     let describe = move |queue: &Arc<engine::Queue>| match (disable_stats, totals) {
         (false, _) => {
             Described::in_detail(&broker, queue, Queue::of(&broker, queue), rates.as_ref())
@@ -81,9 +82,34 @@ async fn respond(api: &Api, vhosts: Vec<Arc<Vhost>>, query: &ListQuery) -> ApiRe
         (true, true) => Described::WithTotals(QueueWithTotals::of(queue)),
     };
     let queues = move || vhosts.iter().flat_map(|vhost| vhost.queues()).collect();
+    let (broker, rates) = (api.broker().clone(), query.rates()?);
+    let key = move |queue: &Arc<engine::Queue>, path: &[&str]| {
+        // Without statistics rows are short.
+        let rates = rates.as_ref()?;
+        queue_key(&broker, queue, rates, path)
+    };
     query
-        .respond_with(queues, |queue| queue.name().as_str(), describe)
+        .respond_by(queues, |queue| queue.name().as_str(), key, describe)
         .await
+}
+
+/// Returns how counters are shown, without the samples of those that nobody sees.
+fn needed_rates(query: &ListQuery) -> ApiResult<Option<Rates>> {
+    let Some(mut rates) = query.rates()? else {
+        return Ok(None);
+    };
+    const LENGTHS: [&str; 3] = [
+        "messages_details",
+        "messages_ready_details",
+        "messages_unacknowledged_details",
+    ];
+    if !LENGTHS.iter().any(|key| query.needs(key)) {
+        rates.ranges.lengths = None;
+    }
+    if !query.needs("message_stats") {
+        rates.ranges.msg_rates = None;
+    }
+    Ok(Some(rates))
 }
 
 /// A queue with as much as was asked for.

@@ -23,6 +23,7 @@ pub mod overview;
 pub mod policy;
 pub mod policy_matches;
 pub mod queue;
+pub mod queue_key;
 mod rates;
 pub mod route;
 pub mod stream;
