@@ -9,7 +9,7 @@ import { exchangeLink } from "../links.js";
 import { table } from "../table.js";
 import { TYPES } from "./newexchange.js";
 
-const SHOWN = 200;
+const SHOWN = 500;
 
 /** A field for an exchange's name that suggests those of the virtual host, asked for once when somebody is about to type. */
 export function exchangeField(view, vhost, label, name, help, attributes) {
@@ -33,7 +33,6 @@ function removal(view, { source, vhost, destination, routing_key: key, propertie
   const question = `Remove the binding from ${source} with the key “${key}”? Messages that are here already stay.`;
   return async () => {
     const done = await confirm({ title: "Remove a binding", question, button: "Remove", action: () => remove(path`/bindings/${vhost}/e/${source}/q/${destination}/${id}`) });
-    view.state.bindingsAt = 0;
     if (done) view.act(async () => {}, "The binding is removed.");
   };
 }
@@ -46,7 +45,6 @@ async function add(view, event) {
   await view.act(async () => {
     const body = { routing_key: form.elements.key.value, arguments: fromPairs(view.state.bindingArguments) };
     await post(path`/bindings/${vhost}/e/${source}/q/${name}`, body);
-    view.state.bindingsAt = 0;
     view.state.bindingArguments = [["", ""]];
     form.reset();
   }, `Messages of ${source} come here now.`);
@@ -73,11 +71,8 @@ export function bindingsSection(view) {
     { title: "Arguments", cell: ({ arguments: given }) => h("span.mono", Object.entries(given).map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(", ") || "–") },
     { title: "Remove", cell: (binding) => binding.source && h("button.small", { type: "button", "aria-label": `Remove the binding from ${binding.source} with the key ${binding.routing_key}`, onclick: removal(view, binding) }, "Remove…") },
   ];
-  const wanted = (view.state.wanted ?? "").toLowerCase();
-  const matching = wanted ? bindings.filter(({ source, routing_key: key }) => source.toLowerCase().includes(wanted) || key.toLowerCase().includes(wanted)) : bindings;
-  const more = matching.length > SHOWN && h("p.help", `The first ${count(SHOWN)} of ${count(matching.length)} are shown.`);
   return h("section", h("h2", `Bindings (${count(bindings.length)})`),
-    bindings.length > 20 && h("div.bar", h("input", { type: "search", "aria-label": "Search bindings", placeholder: "Exchange or key", oninput: (event) => { view.state.wanted = event.target.value; view.redraw(); } })),
-    table({ label: `Bindings to ${name}`, columns, rows: matching.slice(0, SHOWN), key: ({ source, properties_key: id }) => JSON.stringify([source, id]), empty: "None." }),
-    more, form(view));
+    table({ label: `Bindings to ${name}`, columns, rows: bindings.slice(0, SHOWN), key: ({ source, properties_key: id }) => JSON.stringify([source, id]), empty: "None." }),
+    bindings.length > SHOWN && h("p.help", `The first ${count(SHOWN)} are shown.`),
+    form(view));
 }
