@@ -34,12 +34,12 @@ async function move(view, event) {
   const isHere = () => location.hash.split("?")[0] === view.here;
   while (task.moved < task.wanted && !task.stopped && isHere()) {
     try {
-      const { moved, remaining } = await post(path`/queues/${vhost}/${name}/move`, { destination: task.destination, count: task.wanted - task.moved });
+      const { moved, remaining, destination_full: isFull } = await post(path`/queues/${vhost}/${name}/move`, { destination: task.destination, count: task.wanted - task.moved });
       task.moved += moved;
-      if (moved === 0 || remaining === 0) break;
+      if (isFull) task.failure = `${task.destination} is full and refuses more. Raise its limit, or let it be consumed.`;
+      if (isFull || moved === 0 || remaining === 0) break;
     } catch (error) {
-      // Brokers without this path answer so, too.
-      task.failure = error.status === 404 || error.status === 405 ? "There is no such queue, or this broker cannot move messages." : error.message;
+      task.failure = error.message;
       break;
     }
     view.state.redraw();
