@@ -11,6 +11,7 @@ import { table } from "../table.js";
 import { bindingsSection } from "./bindings.js";
 import { messagesTab } from "./messages.js";
 import { messageLevels, messageRates } from "./overview.js";
+import { facts, policyLink, written } from "./parts.js";
 import { publishForm } from "./publish.js";
 
 // Short names of what a queue has, as RabbitMQ's page has them.
@@ -28,8 +29,6 @@ export function features({ durable, auto_delete: autoDelete, exclusive, argument
   ];
   return badges.filter(Boolean).map(([name, title]) => [h("abbr.badge", { title, key: name }, name), " "]);
 }
-
-const written = (value) => (typeof value === "string" ? value || "(empty)" : JSON.stringify(value));
 
 /** A queue's state, in a word and a colour. */
 export function stateBadge({ state }) {
@@ -75,19 +74,17 @@ function definition(vhost, all) {
   }));
 }
 
-function facts(queue) {
+function factsSection(queue) {
   const { vhost, policy, operator_policy: operator, owner_pid_details: owner, head_message_timestamp: head, consumer_utilisation: part } = queue;
-  const list = (...rows) => h("dl.facts", rows.filter(([, value]) => value).map(([name, value]) => [h("dt", { key: `t ${name}` }, name), h("dd", { key: `d ${name}` }, value)]));
   const held = (where) => Number.isFinite(queue[`message_bytes_${where}`]) && `${plural(queue[`messages_${where}`] ?? 0, "message")}, ${bytes(queue[`message_bytes_${where}`])}`;
-  const policyLink = (name) => name && h("a", { href: withQuery("#/policies", { name }) }, name);
   return h("section", h("h2", "Facts"), h("div.columns",
-    list(["Virtual host", vhost], ["Type", queue.type ?? "classic"], ["State", stateBadge(queue)],
+    facts(["Virtual host", vhost], ["Type", queue.type ?? "classic"], ["State", stateBadge(queue)],
       ["Life", [queue.durable ? "survives a restart" : "transient: goes with a restart", queue.auto_delete && ", deleted with its last consumer (auto-delete)", queue.exclusive && ", exclusive to one connection"]],
       ["Arguments", definition(vhost, queue.arguments)],
-      ["Policy", policyLink(policy) ?? "none"], ["Operator policy", policyLink(operator)],
+      ["Policy", policyLink(vhost, policy) ?? "none"], ["Operator policy", policyLink(vhost, operator)],
       ["They set", (policy || operator) && definition(vhost, queue.effective_policy_definition)],
       ["Owner", owner?.name && h("a", { href: connectionAddress(owner.name) }, owner.name)], ["Node", queue.leader ?? queue.node]),
-    list(["Message bodies", `${bytes(queue.message_bytes_ready)} ready, ${bytes(queue.message_bytes_unacknowledged)} unacknowledged`],
+    facts(["Message bodies", `${bytes(queue.message_bytes_ready)} ready, ${bytes(queue.message_bytes_unacknowledged)} unacknowledged`],
       ["In memory", held("ram")], ["Only on disk", held("paged_out")], ["Persistent", held("persistent")], ["Memory", bytes(queue.memory)],
       ["Consumer utilisation", queue.consumers > 0 && Number.isFinite(part) && `consumers could take a message ${percent(part)} of the time${part < 0.9 ? ". More of them, or a larger prefetch, would raise it." : ""}`],
       ["Single active consumer", queue.single_active_consumer_tag],
@@ -153,7 +150,7 @@ function buttons(view) {
       h("a", { key: title, href: view.link({ tab: tab || undefined }), "aria-current": (view.query.tab ?? "") === tab ? "true" : undefined }, title))),
     type === "stream" && h("a", { href: streamAddress(vhost, name) }, "Offsets and readers"),
     h("span.spring"),
-    h("a.button", { href: withQuery("#/declare/queue", { vhost, like: name }) }, "Declare one like it"),
+    h("a.button.plain", { href: withQuery("#/declare/queue", { vhost, like: name }) }, "Declare one like it"),
     type !== "stream" && h("button.danger", { type: "button", onclick: () => purge(view) }, "Purge…"),
     h("button.danger", { type: "button", onclick: () => destroy(view) }, "Delete…"));
 }
@@ -180,7 +177,7 @@ export const queueRoute = {
     };
     return [
       buttons(view), tiles(queue), remarks(queue),
-      parts[tab]?.() ?? [charts(view), consumers(queue), bindingsSection(view), facts(queue)],
+      parts[tab]?.() ?? [charts(view), consumers(queue), bindingsSection(view), factsSection(queue)],
     ];
   },
 };
