@@ -3,30 +3,31 @@
 import { h } from "../dom.js";
 import { path, post, remove } from "../api.js";
 import { confirm } from "../dialog.js";
-import { field, fromPairs, pairs, text } from "../form.js";
+import { fromPairs, pairs, text } from "../form.js";
 import { count } from "../format.js";
 import { exchangeLink } from "../links.js";
 import { table } from "../table.js";
 import { TYPES } from "./newexchange.js";
+import { argumentsOf } from "./parts.js";
 
 const SHOWN = 500;
 
-/** A field for an exchange's name that suggests those of the virtual host, asked for once when somebody is about to type. */
-export function exchangeField(view, vhost, label, name, help, attributes) {
+// The field for an exchange's name suggests those of the virtual host, asked for once when somebody is about to type.
+function sourceField(view, type) {
   const { state } = view;
   const ask = async () => {
     if (state.exchanges) return;
     state.exchanges = [];
     try {
-      state.exchanges = (await view.get(`${path`/exchanges/${vhost}`}?page=1&page_size=500&columns=name,type`, { signal: undefined })).items;
+      state.exchanges = (await view.get(`${path`/exchanges/${view.params.vhost}`}?page=1&page_size=500&columns=name,type`, { signal: undefined })).items;
       view.redraw();
     } catch {
       // Without suggestions, then.
     }
   };
-  const input = h("input", { type: "text", name, list: "exchange-names", spellcheck: "false", autocomplete: "off", onfocus: ask, ...attributes });
+  const change = (event) => { state.source = event.target.value; view.redraw(); };
   const names = (state.exchanges ?? []).filter(({ name }) => name);
-  return [field(label, input, help), h("datalist#exchange-names", names.map(({ name, type }) => h("option", { key: name, value: name }, type)))];
+  return [text("From the exchange", "source", type && `It is a ${type} exchange.`, { list: "exchange-names", required: true, onfocus: ask, oninput: change }), h("datalist#exchange-names", names.map(({ name, type }) => h("option", { key: name, value: name }, type)))];
 }
 
 function removal(view, { source, vhost, destination, routing_key: key, properties_key: id }) {
@@ -51,11 +52,11 @@ async function add(view, event) {
 }
 
 function form(view) {
-  const { state, params } = view;
+  const { state } = view;
   state.bindingArguments ??= [["", ""]];
   const type = state.exchanges?.find(({ name }) => name === state.source)?.type;
   return h("details", h("summary", "Add a binding"), h("form.fields", { onsubmit: (event) => add(view, event), autocomplete: "off" },
-    h("div", { key: "source" }, exchangeField(view, params.vhost, "From the exchange", "source", type ? `It is a ${type} exchange.` : null, { required: true, oninput: (event) => { state.source = event.target.value; view.redraw(); } })),
+    h("div", { key: "source" }, sourceField(view, type)),
     h("div", { key: "key" }, text("Routing key", "key", TYPES[type]?.key ?? "What it means depends on the type of the exchange.")),
     pairs("Arguments of the binding", state.bindingArguments, view.redraw, { known: type === "headers" ? ["x-match"] : [] }),
     h("div.buttons.start", { key: "buttons" }, h("button.primary", { type: "submit" }, "Add"))));
@@ -68,7 +69,7 @@ export function bindingsSection(view) {
   const columns = [
     { title: "From", cell: ({ source }) => exchangeLink(vhost, source) },
     { title: "Routing key", cell: ({ source, routing_key: key }) => [h("span.mono", { dir: "auto" }, key === "" ? "(empty)" : key), !source && h("p.help", "Every queue is bound to the default exchange by its name. That cannot be removed.")] },
-    { title: "Arguments", cell: ({ arguments: given }) => h("span.mono", Object.entries(given).map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(", ") || "–") },
+    { title: "Arguments", cell: ({ arguments: given }) => argumentsOf(given, "–") },
     { title: "Remove", cell: (binding) => binding.source && h("button.small", { type: "button", "aria-label": `Remove the binding from ${binding.source} with the key ${binding.routing_key}`, onclick: removal(view, binding) }, "Remove…") },
   ];
   return h("section", h("h2", `Bindings (${count(bindings.length)})`),

@@ -3,19 +3,14 @@
 import { h } from "../dom.js";
 import { download } from "../api.js";
 import { asText, hex, indented } from "../bodies.js";
-import { absolute, bytes, count, duration, plural } from "../format.js";
+import { bytes, count, duration, plural } from "../format.js";
 import { exchangeLink, queueLink } from "../links.js";
+import { facts, since } from "./parts.js";
 
 // So much of a body is shown; a browser with megabytes in one element is slow.
 const SHOWN = 256 * 1024;
 const HEX_SHOWN = 16 * 1024;
 const ABOUT_DEATH = /^x-(death|(first|last)-death-(queue|reason|exchange))$/;
-
-function ago(seconds) {
-  const time = seconds * 1000;
-  const gone = Date.now() - time;
-  return h("time", { title: absolute(time), datetime: new Date(time).toISOString() }, gone < 0 ? `in ${duration(-gone)}` : `${duration(gone)} ago`);
-}
 
 const isTime = (seconds) => Number.isFinite(seconds) && Math.abs(seconds) < 8e12;
 
@@ -31,7 +26,7 @@ function death(vhost, entry, index) {
   const words = (REASONS[reason] ?? ((queue) => [`died (${reason}) in `, queue]))(queueLink(vhost, queue ?? ""));
   return h("li", { key: index },
     words, times > 1 ? ` ${count(times)} times` : " once",
-    isTime(time) && [times > 1 ? ", first " : ", ", ago(time)],
+    isTime(time) && [times > 1 ? ", first " : ", ", since(time * 1000), " ago"],
     ". It had come through ", exchangeLink(vhost, exchange ?? ""), keys.length > 0 && [keys.length === 1 ? " with the key " : " with the keys ", keys.map((key, at) => [at > 0 && ", ", h("code", { key: at, dir: "auto" }, String(key) || "(empty)")])], ".",
     expiration !== undefined && ` Its own time to live was ${duration(Number(expiration))}.`);
 }
@@ -53,7 +48,7 @@ function properties(vhost, { properties: given }) {
   const { headers = {}, ...others } = Array.isArray(given) ? {} : given;
   const written = {
     delivery_mode: (mode) => (mode === 2 ? "2, persistent" : `${mode}, transient`),
-    timestamp: (seconds) => (isTime(seconds) ? [String(seconds), ", ", ago(seconds)] : String(seconds)),
+    timestamp: (seconds) => (isTime(seconds) ? [`${seconds}, `, since(seconds * 1000), " ago"] : String(seconds)),
     expiration: (time) => `${time} ms (${duration(Number(time))})`,
     reply_to: (name) => (name.startsWith("amq.rabbitmq.reply-to") ? name : queueLink(vhost, name)),
   };
@@ -63,13 +58,13 @@ function properties(vhost, { properties: given }) {
   return [
     readable,
     h("div.columns",
-      h("div", h("h3", "Properties"), names.length ? h("dl.facts", names.map((name) => [h("dt", { key: `t ${name}` }, name), h("dd", { key: `d ${name}`, dir: "auto" }, written[name]?.(others[name]) ?? String(others[name]))])) : h("p.faint", "none")),
+      h("div", h("h3", "Properties"), names.length ? facts(...names.map((name) => [name, h("span", { dir: "auto" }, written[name]?.(others[name]) ?? String(others[name]))])) : h("p.faint", "none")),
       h("div", h("h3", "Headers"), shown.length ? headerTable(headers, shown) : h("p.faint", readable ? "no others" : "none"))),
   ];
 }
 
 function headerTable(headers, names) {
-  return h("dl.facts", names.map((name) => [h("dt", { key: `t ${name}`, dir: "auto" }, name), h("dd", { key: `d ${name}` }, headerValue(headers[name]))]));
+  return facts(...names.map((name) => [name, headerValue(headers[name])]));
 }
 
 function bodyAs(form, body, isCut) {

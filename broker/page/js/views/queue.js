@@ -5,13 +5,13 @@ import { path, remove, withQuery } from "../api.js";
 import { chart, rangeChoice, samplesQuery } from "../chart.js";
 import { confirm, dialog } from "../dialog.js";
 import { check } from "../form.js";
-import { absolute, bytes, count, duration, percent, plural, rate } from "../format.js";
-import { channelAddress, connectionAddress, exchangeLink, queueLink, streamAddress } from "../links.js";
+import { bytes, count, duration, percent, plural, rate } from "../format.js";
+import { channelAddress, connectionAddress, exchangeLink, streamAddress } from "../links.js";
 import { table } from "../table.js";
 import { bindingsSection } from "./bindings.js";
 import { messagesTab } from "./messages.js";
 import { messageLevels, messageRates } from "./overview.js";
-import { facts, policyLink, written } from "./parts.js";
+import { argumentsOf, facts, policyLink, since, written } from "./parts.js";
 import { publishForm } from "./publish.js";
 
 // Short names of what a queue has, as RabbitMQ's page has them.
@@ -88,7 +88,7 @@ function factsSection(queue) {
       ["In memory", held("ram")], ["Only on disk", held("paged_out")], ["Persistent", held("persistent")], ["Memory", bytes(queue.memory)],
       ["Consumer utilisation", queue.consumers > 0 && Number.isFinite(part) && `consumers could take a message ${percent(part)} of the time${part < 0.9 ? ". More of them, or a larger prefetch, would raise it." : ""}`],
       ["Single active consumer", queue.single_active_consumer_tag],
-      ["First message", head && h("span", { title: absolute(head * 1000) }, `published ${duration(Date.now() - head * 1000)} ago, by its timestamp`)],
+      ["First message", head && ["published ", since(head * 1000), " ago, by its timestamp"]],
       ["Delayed retry", queue.delayed_retry !== "disabled" && queue.delayed_retry])));
 }
 
@@ -105,7 +105,7 @@ function consumers({ consumer_details: all = [], type }) {
     { title: "Prefetch", number: true, cell: ({ prefetch_count: most }) => (most ? count(most) : "no limit") },
     { title: "State", cell: ({ activity_status: status, exclusive }) => [ACTIVITY[status] ?? status, exclusive && ", exclusive"] },
     { title: "Timeout", number: true, cell: ({ consumer_timeout: most }) => (most > 0 ? duration(most) : most === 0 ? "none" : "–") },
-    { title: "Arguments", cell: ({ arguments: given = {} }) => h("span.mono", Object.entries(given).map(([key, value]) => `${key}: ${written(value)}`).join(", ") || "–") },
+    { title: "Arguments", cell: ({ arguments: given }) => argumentsOf(given, "–") },
   ];
   const key = ({ consumer_tag: tag, channel_details: { name } = {} }) => `${name} ${tag}`;
   return h("section", h("h2", `Consumers (${count(all.length)})`),
