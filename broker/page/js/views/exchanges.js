@@ -5,8 +5,7 @@ import { rate } from "../format.js";
 import { exchangeLink } from "../links.js";
 import { loadPage, orderOf, pager, searchBar, table } from "../table.js";
 import { declareExchange, TYPES } from "./newexchange.js";
-import { loadWithVhosts, policyLink } from "./parts.js";
-import { vhostChoice } from "./queues.js";
+import { loadWithVhosts, policyLink, vhostChoice } from "./parts.js";
 import { deleteExchange, features, isSystem, routes as one } from "./exchange.js";
 
 const COLUMNS = ["name", "vhost", "type", "durable", "auto_delete", "internal", "arguments", "policy", "messages_delayed", "message_stats.publish_in_details.rate", "message_stats.publish_out_details.rate"];

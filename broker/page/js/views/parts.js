@@ -25,6 +25,14 @@ export async function loadWithVhosts(view, address, loadPage, columns) {
   return { list, vhosts };
 }
 
+/** The choice of the virtual host whose objects a list shows. */
+export function vhostChoice(view) {
+  const { vhosts } = view.data;
+  if (vhosts.length < 2) return null;
+  return h("select", { "aria-label": "Virtual host", value: view.query.vhost ?? "", onchange: (event) => view.go(view.link({ vhost: event.target.value || undefined, page: undefined })) },
+    h("option", { value: "" }, "All virtual hosts"), vhosts.map((name) => h("option", { value: name, key: name }, name)));
+}
+
 /** Writes the value of an argument as a person types it: a text that looks like something else has quotes. */
 export function written(value) {
   if (typeof value !== "string") return JSON.stringify(value);

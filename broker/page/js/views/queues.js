@@ -11,6 +11,7 @@ import { queueLink } from "../links.js";
 import { loadPage, orderOf, pager, searchBar, table } from "../table.js";
 import { declareRoute } from "./declare.js";
 import { firstMessage } from "./first.js";
+import { vhostChoice } from "./parts.js";
 import { features, queueRoute, stateBadge } from "./queue.js";
 
 // The small charts show ten minutes by twenty samples.
@@ -74,14 +75,6 @@ function columnChoice(view) {
   return h("details.column-choice", h("summary", "Columns"), h("div.panel", COLUMNS.map(({ id, title, help }) =>
     h("label.inline", { key: id, title: help }, h("input", { type: "checkbox", checked: chosen.has(id), onchange: (event) => change(id, event.target.checked) }), title)),
   h("label.inline", "Rows of a page ", h("select", { value: view.query.size ?? "100", onchange: (event) => view.go(view.link({ size: event.target.value === "100" ? undefined : event.target.value, page: undefined }), { replace: true }) }, ["25", "100", "250", "500"].map((size) => h("option", { value: size }, size))))));
-}
-
-/** The choice of the virtual host whose objects a list shows. */
-export function vhostChoice(view) {
-  const { vhosts } = view.data;
-  if (vhosts.length < 2) return null;
-  return h("select", { "aria-label": "Virtual host", value: view.query.vhost ?? "", onchange: (event) => view.go(view.link({ vhost: event.target.value || undefined, page: undefined })) },
-    h("option", { value: "" }, "All virtual hosts"), vhosts.map((name) => h("option", { value: name, key: name }, name)));
 }
 
 // The rows that are selected, which need not be on the page that is shown.

@@ -6,8 +6,7 @@ import { bytes, count, percent, plural } from "../format.js";
 import { chart, levels, rangeChoice, rates, samplesQuery } from "../chart.js";
 import { channelAddress, queueAddress, streamAddress } from "../links.js";
 import { loadPage, orderOf, pager, searchBar, table } from "../table.js";
-import { argumentsOf, facts, loadWithVhosts, policyLink } from "./parts.js";
-import { vhostChoice } from "./queues.js";
+import { argumentsOf, facts, loadWithVhosts, policyLink, vhostChoice } from "./parts.js";
 
 const COLUMNS = ["name", "vhost", "policy", "messages", "message_bytes", "first_offset", "next_offset", "segments", "disk_bytes", "readers"];
 
@@ -79,6 +78,8 @@ function details(view) {
   h("div.buttons.start", h("a.button.plain", { href: queueAddress(stream.vhost, stream.name) }, "Publish, bindings, delete: its queue page")));
 }
 
+const channelLink = (name) => h("a", { href: channelAddress(name) }, name);
+
 /** How far a reader has come: of the offsets that are there, the part before its own. */
 function progress(stream, { offset, lag }) {
   const there = stream.next_offset - stream.first_offset;
@@ -91,7 +92,7 @@ function readerColumns(stream) {
   return [
     { title: "Consumer tag", cell: (row) => h("code", row.consumer_tag) },
     { title: "User", class: "long", cell: (row) => row.user },
-    { title: "Channel", class: "wide", cell: (row) => row.channel && h("a", { href: channelAddress(row.channel) }, row.channel) },
+    { title: "Channel", class: "wide", cell: ({ connection, channel }) => connection && channelLink(`${connection} (${channel})`) },
     { title: "Offset", number: true, help: "What it gets next", cell: (row) => count(row.offset) },
     { title: "Lag", number: true, help: "Messages that it has not got yet", cell: (row) => count(row.lag) },
     { title: "Progress", cell: (row) => progress(stream, row) },
@@ -105,7 +106,7 @@ function readers(stream) {
   return h("section", h("h2", plural(rows.length, "reader")),
     behind > 0 && h("p.notice", `${plural(behind, "reader")} will miss messages: retention has removed what would come next. Make the readers faster, or keep messages longer.`),
     table({
-      label: "Readers", columns: readerColumns(stream), rows, key: (row) => `${row.channel}\n${row.consumer_tag}`,
+      label: "Readers", columns: readerColumns(stream), rows, key: (row) => `${row.connection} ${row.channel} ${row.consumer_tag}`,
       empty: h("p", "Nobody reads it now. A consumer names where it begins: basic.consume with the argument ", h("code", "x-stream-offset"), ": first, last, next, an offset, a timestamp, or an interval such as 1h; and it needs a prefetch (basic.qos)."),
     }));
 }
