@@ -53,6 +53,13 @@ export function confirm({ title, question, button, action }) {
   return dialog({ title, content: h("p", question), button, danger: true, action: async () => (await action()) ?? true });
 }
 
+/** Asks, does it, says that it is done, and asks the broker again or goes to another view. */
+export async function sure(view, { done, to, ...question }) {
+  if (!(await confirm({ button: "Remove", ...question }))) return;
+  notify(done);
+  to ? view.go(to) : view.reload();
+}
+
 /** Says for some seconds what was done, or for longer what failed. */
 export function notify(text, isError = false) {
   const place = document.getElementById("notices");

@@ -38,6 +38,17 @@ function heading({ title, sort, number, help }, order) {
     h("a", { href: order.link(sort, reverse) }, title, sorted && h("span.direction", { "aria-hidden": "true" }, order.reverse ? " ↓" : " ↑")));
 }
 
+/** A link to the page of what has this name. */
+export function named(page, name) {
+  return h("a", { href: `#/${page}/${encodeURIComponent(name)}` }, name || "(empty name)");
+}
+
+/** A column of buttons; `of(row)` returns triples of a title, a whole name for screen readers, and what is done. The last one is dangerous. */
+export function actions(of) {
+  const button = ([title, name, onclick], index, all) => h(index === all.length - 1 ? "button.small.danger" : "button.small", { type: "button", "aria-label": name, onclick }, title);
+  return { title: "Actions", number: true, cell: (row) => h("div.actions", of(row).map(button)) };
+}
+
 /** Sorts rows in the page itself, by a key with dots. */
 export function sorted(rows, sort, reverse) {
   if (!sort) return rows;

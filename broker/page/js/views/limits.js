@@ -1,90 +1,70 @@
 // Limits of virtual hosts and of users, with the current use beside them.
 
 import { h } from "../dom.js";
-import { forEach, get, path, put, remove, withQuery } from "../api.js";
-import { confirm, dialog, notify } from "../dialog.js";
+import { forEach, path, put, remove, withQuery } from "../api.js";
+import { dialog, notify, sure } from "../dialog.js";
 import { choice, text } from "../form.js";
 import { count } from "../format.js";
-import { localPage, orderOf, pager, searchBar, table } from "../table.js";
+import { actions, localPage, named, orderOf, pager, searchBar, table } from "../table.js";
+import { nameField, namesOf } from "./permissions.js";
 
-/** The limits that there are of each kind of object. */
 const KINDS = {
   vhost: {
-    noun: "virtual host", address: "/vhost-limits", page: "#/vhosts/",
-    limits: {
-      "max-connections": ["connections", "Further clients are refused when so many are connected to the virtual host."],
-      "max-queues": ["queues", "Declaring a further queue fails when there are so many in the virtual host."],
-    },
+    title: "Virtual host", address: "/vhost-limits",
+    limits: { "max-connections": "Further clients are refused when so many are connected to it.", "max-queues": "Declaring a further queue fails when it has so many." },
   },
   user: {
-    noun: "user", address: "/user-limits", page: "#/users/",
-    limits: {
-      "max-connections": ["connections", "Further clients of the user are refused when so many are connected."],
-      "max-channels": ["channels", "Opening a further channel fails when the user's connections have so many together."],
-    },
+    title: "User", address: "/user-limits",
+    limits: { "max-connections": "Further clients of the user are refused when so many are connected.", "max-channels": "Opening a further channel fails when the user's connections have so many together." },
   },
 };
 
-const value = (limit) => (limit < 0 ? "no limit" : limit === 0 ? "0: none allowed" : count(limit));
-
-/** Asks for a limit and sets it; what `known` has is fixed: {object, limit, value}. */
-function setDialog(view, kind, known, names = []) {
-  const { noun, address, limits } = KINDS[kind];
+/** Asks for a limit and sets it; what `known` has stays: {object, limit, value}. */
+async function setDialog(view, kind, known) {
+  const { title, address, limits } = KINDS[kind];
+  const names = known.object === undefined ? await namesOf(`${kind}s`) : [];
   let limit = known.limit ?? Object.keys(limits)[0];
-  const list = "names-of-limited";
-  return dialog({
-    title: known.limit ? `Change ${known.limit}` : `Set a limit of a ${noun}`,
+  await dialog({
+    title: "Set a limit",
     button: "Set",
     content: (draw) => h("div.fields",
-      h("div.wide",
-        text(noun === "user" ? "User" : "Virtual host", "object", undefined, { required: true, value: known.object, readonly: known.object !== undefined, list: names.length ? list : undefined }),
-        names.length > 0 && h("datalist", { id: list }, names.map((name) => h("option", { value: name, key: name })))),
-      choice("Limit", "limit", Object.keys(limits), limits[limit][1], { value: limit, disabled: Boolean(known.limit), onchange: (event) => { limit = event.target.value; draw(); } }),
+      h("div.wide", nameField(title, "object", known.object, names)),
+      choice("Limit", "limit", Object.keys(limits), limits[limit], { value: limit, disabled: Boolean(known.limit), onchange: (event) => { limit = event.target.value; draw(); } }),
       text("At most", "value", "0 allows none.", { type: "number", min: 0, step: 1, required: true, value: known.value >= 0 ? known.value : undefined })),
-    action: async ({ elements }) => {
-      const object = elements.object.value;
-      await put(address + path`/${object}/${limit}`, { value: Number(elements.value.value) });
-      notify(`${limit} of ${object} is ${elements.value.value} now.`);
+    action: async ({ elements: { object, value } }) => {
+      await put(address + path`/${object.value}/${limit}`, { value: Number(value.value) });
+      notify(`${limit} of ${object.value} is ${value.value} now.`);
       view.reload();
     },
   });
 }
 
-async function removeLimit(view, kind, { object, limit, value }) {
-  const { address, limits } = KINDS[kind];
-  const question = `Remove ${limit} = ${value} of ${object}? The number of ${limits[limit]?.[0] ?? "objects"} is not limited then.`;
-  if (!(await confirm({ title: "Remove a limit", question, button: "Remove", action: () => remove(address + path`/${object}/${limit}`) }))) return;
-  notify(`${limit} of ${object} is removed.`);
-  view.reload();
-}
-
-/** Returns a row for each limit of an object: {object, limit, value, used}. */
-export function limitRows(kind, object, limits = {}, used = () => undefined) {
-  return Object.keys(KINDS[kind].limits).filter((limit) => limits[limit] !== undefined).map((limit) => ({ object, limit, value: limits[limit], used: used(object, limit) }));
-}
+const removeLimit = (view, kind, { object, limit, value }) => sure(view, {
+  title: "Remove a limit",
+  question: `Remove ${limit} = ${value} of ${object}?`,
+  action: () => remove(KINDS[kind].address + path`/${object}/${limit}`),
+  done: `${limit} of ${object} is removed.`,
+});
 
 function used({ used, value }) {
-  if (used === undefined) return "–";
-  return [count(used), value >= 0 && used >= value && h("span.badge.bad", "reached"), value > 0 && used < value && used >= value * 0.8 && h("span.badge.warn", "nearly reached")].filter(Boolean).flatMap((part) => [part, " "]);
+  const state = used >= value ? h("span.badge.bad", "reached") : used >= value * 0.8 && h("span.badge.warn", "nearly reached");
+  return [count(used), " ", value >= 0 && state];
 }
 
-/** A table of limits, with buttons for administrators; `named` adds the column with the object. */
-export function limitTable(view, kind, rows, { named, order, empty } = {}) {
-  const { noun, page } = KINDS[kind];
-  const name = { title: noun === "user" ? "User" : "Virtual host", sort: "object", cell: ({ object }) => h("a", { href: page + encodeURIComponent(object) }, object || "(empty name)") };
-  const buttons = { title: "Actions", number: true, cell: (row) => h("div.actions",
-    h("button.small", { type: "button", "aria-label": `Change ${row.limit} of ${row.object}`, onclick: () => setDialog(view, kind, row) }, "Change"),
-    h("button.small.danger", { type: "button", "aria-label": `Remove ${row.limit} of ${row.object}`, onclick: () => removeLimit(view, kind, row) }, "Remove")) };
+function limitTable(view, kind, rows, { own, order, empty }) {
+  const { title } = KINDS[kind];
   return table({
-    label: `Limits of ${noun}s`,
-    rows, order, empty,
+    label: "Limits", rows, order, empty,
     key: ({ object, limit }) => JSON.stringify([object, limit]),
     columns: [
-      named && name,
+      !own && { title, sort: "object", cell: ({ object }) => named(`${kind}s`, object) },
       { title: "Limit", sort: "limit", cell: ({ limit }) => h("code", limit) },
-      { title: "At most", sort: "value", number: true, cell: (row) => value(row.value) },
+      { title: "At most", sort: "value", number: true, cell: ({ value }) => (value < 0 ? "no limit" : count(value)) },
       { title: "Now", sort: "used", number: true, cell: used },
-      view.may() && buttons,
+      view.may() && actions((row) => [
+        ["Change", `Change ${row.limit} of ${row.object}`, () => setDialog(view, kind, row)],
+        ["Remove", `Remove ${row.limit} of ${row.object}`, () => removeLimit(view, kind, row)],
+      ]),
     ].filter(Boolean),
   });
 }
@@ -92,51 +72,42 @@ export function limitTable(view, kind, rows, { named, order, empty } = {}) {
 /** The section with the limits of one virtual host or user. */
 export function limitSection(view, kind, object, rows) {
   return h("section", h("h2", "Limits"),
-    limitTable(view, kind, rows, { empty: "There are no limits." }),
+    limitTable(view, kind, rows, { own: true, empty: "There are no limits." }),
     view.may() && h("div.buttons.start", h("button", { type: "button", onclick: () => setDialog(view, kind, { object }) }, "Set a limit…")));
 }
 
 /** Returns a function of an object and a limit: how much of it is used, as far as the user may know. */
 async function usage(view, kind, objects) {
   const totals = new Map();
-  const add = (object, limit, number) => totals.set(JSON.stringify([object, limit]), (totals.get(JSON.stringify([object, limit])) ?? 0) + number);
-  for (const object of objects) Object.keys(KINDS[kind].limits).forEach((limit) => add(object, limit, 0));
+  const key = (object, limit) => JSON.stringify([object, limit]);
+  const add = (object, limit, number) => totals.set(key(object, limit), (totals.get(key(object, limit)) ?? 0) + number);
   // Everybody sees the connections of their own.
-  const connections = kind === "user" || view.may("monitoring") ? await view.get("/connections?columns=user,vhost,channels") : null;
-  for (const one of connections ?? []) {
-    add(one[kind], "max-connections", 1);
-    add(one[kind], "max-channels", one.channels ?? 0);
+  if (kind === "user" || view.may("monitoring")) {
+    for (const object of objects) ["max-connections", "max-channels"].forEach((limit) => add(object, limit, 0));
+    for (const one of await view.get("/connections?columns=user,vhost,channels")) {
+      add(one[kind], "max-connections", 1);
+      add(one[kind], "max-channels", one.channels ?? 0);
+    }
   }
-  const unknown = kind === "vhost" ? await forEach(objects, async (object) => {
-    const { total_count: queues } = await view.get(withQuery(path`/queues/${object}`, { page: 1, page_size: 1, columns: "name", disable_stats: true }));
-    add(object, "max-queues", queues);
-  }) : [];
-  const hidden = new Set(unknown.map(({ item }) => item));
-  return (object, limit) => ((limit === "max-queues" ? hidden.has(object) : !connections) ? undefined : totals.get(JSON.stringify([object, limit])));
+  // What fails is a virtual host without permissions.
+  if (kind === "vhost") await forEach(objects, async (object) => add(object, "max-queues", (await view.get(withQuery(path`/queues/${object}`, { page: 1, page_size: 1, columns: "name", disable_stats: true }))).total_count));
+  return (object, limit) => totals.get(key(object, limit));
 }
 
-/** Returns the rows of one object with their use. */
-export async function limitsOf(view, kind, object) {
-  const found = await view.get(KINDS[kind].address + path`/${object}`);
-  const limits = found.find((one) => one[kind] === object)?.value ?? {};
-  return limitRows(kind, object, limits, Object.keys(limits).length ? await usage(view, kind, [object]) : undefined);
+/** Returns the rows of the limits that the broker tells, with their use. */
+async function rowsOf(view, kind, found) {
+  const use = found.length ? await usage(view, kind, found.slice(0, 200).map((one) => one[kind])) : null;
+  return found.flatMap((one) => Object.entries(one.value).map(([limit, value]) => ({ object: one[kind], limit, value, used: use(one[kind], limit) })));
 }
 
-function tabs(view, kind) {
-  const link = (to, title) => h("a", { href: view.link({ kind: to, name: undefined, page: undefined }), "aria-current": (to ?? "vhost") === kind ? "true" : undefined }, title);
-  return h("nav.choice", { "aria-label": "Limits of" }, link(undefined, "Of virtual hosts"), link("user", view.may() ? "Of users" : "Yours"));
-}
+/** Returns the rows of one object. */
+export const limitsOf = async (view, kind, object) => rowsOf(view, kind, (await view.get(KINDS[kind].address + path`/${object}`)).filter((one) => one[kind] === object));
 
 const kindOf = (view) => (view.query.kind === "user" ? "user" : "vhost");
 
-async function add(view, kind) {
-  let names = [];
-  try {
-    names = (await get(withQuery(kind === "user" ? "/users" : "/vhosts", { columns: "name", page: 1, page_size: 500 }))).items.map(({ name }) => name);
-  } catch {
-    // Suggestions only: names can be typed.
-  }
-  setDialog(view, kind, {}, names);
+function tabs(view) {
+  const link = (kind, title) => h("a", { href: view.link({ kind, name: undefined, page: undefined }), "aria-current": kind === kindOf(view) ? "true" : undefined }, title);
+  return h("nav.choice", { "aria-label": "Limits of" }, link("vhost", "Of virtual hosts"), link("user", view.may() ? "Of users" : "Yours"));
 }
 
 export const routes = [{
@@ -146,21 +117,18 @@ export const routes = [{
   interval: 15000,
   async load(view) {
     const kind = kindOf(view);
-    const own = kind === "user" && !view.may() ? path`/${view.user.name}` : "";
-    const found = await view.get(KINDS[kind].address + own);
-    const objects = found.map((one) => one[kind]);
-    const use = objects.length ? await usage(view, kind, objects.slice(0, 200)) : undefined;
-    return { kind, rows: found.flatMap((one) => limitRows(kind, one[kind], one.value, use)) };
+    if (kind === "user" && !view.may()) return { kind, rows: await limitsOf(view, kind, view.user.name) };
+    return { kind, rows: await rowsOf(view, kind, await view.get(KINDS[kind].address)) };
   },
   render(view) {
     const { kind, rows } = view.data;
     const fallback = { sort: "object", reverse: false };
     const list = localPage(view, rows, { text: ({ object, limit }) => `${object} ${limit}`, fallback });
-    const empty = view.query.name ? "No limit matches the search." : view.may() ? `No ${KINDS[kind].noun} has a limit. Set one to keep a client that runs wild from using up the broker.` : "There are no limits.";
+    const none = view.may() ? "There are none. Set one to keep a client that runs wild from using up the broker." : "There are no limits.";
     return [
-      tabs(view, kind),
-      searchBar(view, list, "limit", view.may() && h("button.primary", { type: "button", onclick: () => add(view, kind) }, "Set a limit…")),
-      h("section", limitTable(view, kind, list.items, { named: true, order: orderOf(view, fallback), empty }), pager(view, list)),
+      tabs(view),
+      searchBar(view, list, "limit", view.may() && h("button.primary", { type: "button", onclick: () => setDialog(view, kind, {}) }, "Set a limit…")),
+      h("section", limitTable(view, kind, list.items, { order: orderOf(view, fallback), empty: view.query.name ? "No limit matches the search." : none }), pager(view, list)),
     ];
   },
 }];

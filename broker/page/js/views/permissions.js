@@ -1,27 +1,39 @@
-// Permissions: what a user may do in a virtual host, as patterns and in words; the table of all, and the pieces of a user's page.
+// Permissions: what a user may do in a virtual host, as patterns and in words. The table of all, and sections of other pages.
 
 import { h } from "../dom.js";
 import { get, path, put, remove, withQuery } from "../api.js";
-import { confirm, dialog, notify } from "../dialog.js";
-import { field, text } from "../form.js";
-import { localPage, orderOf, pager, searchBar, table } from "../table.js";
+import { dialog, notify, sure } from "../dialog.js";
+import { text } from "../form.js";
+import { actions, localPage, named, orderOf, pager, searchBar, table } from "../table.js";
 
-const WHAT = {
-  configure: ["Configure", "declare and delete", "Queues and exchanges that the user may declare and delete."],
-  write: ["Write", "publish to and bind", "Exchanges that the user may publish to, and queues that the user may bind. amq.default is the default exchange."],
-  read: ["Read", "consume from", "Queues that the user may consume from, get from and purge, and exchanges that the user may bind queues to."],
+// Of each kind: whom and what they are for, and the patterns: title, what the user may do with the names, which names.
+const KINDS = {
+  permissions: {
+    keys: ["user", "vhost"],
+    patterns: {
+      configure: ["Configure", "declare and delete", "Queues and exchanges to declare and delete."],
+      write: ["Write", "publish to and bind", "Exchanges to publish to (amq.default is the default exchange) and queues to bind."],
+      read: ["Read", "consume from", "Queues to consume, get and purge, and exchanges to bind queues to."],
+    },
+  },
+  "topic permissions": {
+    keys: ["user", "vhost", "exchange"],
+    patterns: {
+      write: ["Publish with", "publish with", "Routing keys to publish with. {username} and {vhost} stand for the names."],
+      read: ["Bind with", "bind with", "Routing keys to bind queues with."],
+    },
+  },
 };
-const TOPIC = {
-  write: ["Publish with", "publish with", "Routing keys that the user may publish with. {username} and {vhost} stand for the names, {client_id} for an MQTT client's."],
-  read: ["Bind with", "bind with", "Routing keys that the user may bind queues to this exchange with."],
-};
+const TITLES = { user: "User", vhost: "Virtual host", exchange: "Topic exchange" };
 const LITERAL = /^(?:[^\\^$.|?*+()[\]{}]|\\[\W_])*$/;
+const PRESETS = [["all", "all"], ["nothing", "nothing"], ["prefix", "names that begin with …"], ["pattern", "a regular expression"]];
+const OTHER = "names that match";
 
 /** Returns the regular expression of a text. */
 export const escapePattern = (name) => name.replace(/[\\^$.|?*+()[\]{}]/g, "\\$&");
 const unescape = (pattern) => pattern.replace(/\\(.)/g, "$1");
 
-/** Returns which preset a pattern is, "all", "nothing", "prefix" or "pattern", and the prefix. */
+/** Returns which preset a pattern is, and the prefix. */
 function presetOf(pattern) {
   if (pattern === "" || pattern === "^$") return ["nothing", ""];
   if (/^\^?(\.\*\$?)?$/.test(pattern)) return ["all", ""];
@@ -30,182 +42,119 @@ function presetOf(pattern) {
 }
 
 /** Says in words which names a pattern allows. */
-export function meaning(pattern) {
+function meaning(pattern) {
   const [preset, prefix] = presetOf(pattern);
-  if (preset === "all") return "everything";
-  if (preset === "nothing") return "nothing";
   if (preset === "prefix") return `names that begin with “${prefix}”`;
+  if (preset !== "pattern") return { all: "everything", nothing: "nothing" }[preset];
   const [, several, one] = /^\^(?:\(([^()]+)\)|([^|()]+))\$$/s.exec(pattern) ?? [];
   const exact = (several ?? one)?.split("|");
-  if (exact?.every((one) => LITERAL.test(one))) return `only ${exact.map((one) => `“${unescape(one)}”`).join(" and ")}`;
-  if (LITERAL.test(pattern)) return `names that contain “${unescape(pattern)}”`;
-  return "names that match this regular expression";
+  if (exact?.every((name) => LITERAL.test(name))) return `only ${exact.map((name) => `“${unescape(name)}”`).join(" and ")}`;
+  return LITERAL.test(pattern) ? `names that contain “${unescape(pattern)}”` : `${OTHER} ${pattern}`;
 }
 
-function sentence(permission, what, user) {
-  const parts = Object.entries(what).map(([key, [, verb]]) => {
-    const names = meaning(permission[key]);
-    return `${verb} ${names === "names that match this regular expression" ? `names that match ${permission[key]}` : names}`;
-  });
-  return `${user || "The user"} may ${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}.`;
-}
-
-/** Says what a pattern of `write` means for publishing straight to queues. */
-function defaultExchange(pattern) {
-  try {
-    if (new RegExp(pattern).test("amq.default") && pattern !== "") return null;
-  } catch {
-    return "This page cannot read the pattern of “Write”. The broker will say whether it can.";
-  }
-  return "Publishing straight to a queue goes through the default exchange, amq.default, which “Write” does not match.";
-}
-
-/** A cell with a pattern and, below, what it allows. */
-export function patternCell(pattern) {
-  const words = meaning(pattern);
-  return [h("code", pattern === "" ? "(empty)" : pattern), words.startsWith("names that match this") ? null : h("div.help", words)];
+function sentence(kind, chosen, user) {
+  const parts = Object.entries(KINDS[kind].patterns).map(([key, [, verb]]) => `${verb} ${meaning(chosen[key])}`);
+  const said = `${user ?? "The user"} may ${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}.`;
+  if (kind !== "permissions" || !["all", "prefix", "nothing"].includes(presetOf(chosen.write)[0]) || new RegExp(chosen.write || "^$").test("amq.default")) return said;
+  return `${said} Publishing straight to a queue goes through the default exchange, amq.default, which “Write” does not match.`;
 }
 
 /** The fields of one pattern: a choice of presets and what it needs. `one` is {pattern}, which they change. */
 function patternFields(key, [title, , help], one, draw) {
   one.preset ??= presetOf(one.pattern)[0];
   one.prefix ??= presetOf(one.pattern)[1];
-  const settle = () => {
-    one.pattern = { all: ".*", nothing: "^$", prefix: `^${escapePattern(one.prefix)}`, pattern: one.pattern }[one.preset];
+  const change = (name) => (event) => {
+    one[name] = event.target.value;
+    if (one.preset !== "pattern") one.pattern = { all: ".*", nothing: "^$", prefix: `^${escapePattern(one.prefix)}` }[one.preset];
     draw();
   };
-  const options = [["all", "all"], ["nothing", "nothing"], ["prefix", "names that begin with …"], ["pattern", "a regular expression"]];
-  const typed = one.preset === "prefix" ? "prefix" : one.preset === "pattern" ? "pattern" : null;
+  const typed = ["prefix", "pattern"].includes(one.preset) && one.preset;
   return h("fieldset", { key }, h("legend", title), h("p.help", help),
     h("div.pair",
-      h("select", { "aria-label": `${title}: which names`, value: one.preset, onchange: (event) => { one.preset = event.target.value; settle(); } }, options.map(([value, name]) => h("option", { value, key: value }, name))),
-      typed && h("input", { key: typed, class: "mono", spellcheck: "false", autocomplete: "off", "aria-label": `${title}: ${typed === "prefix" ? "beginning of the names" : "regular expression"}`, value: one[typed], oninput: (event) => { one[typed] = event.target.value; settle(); } })),
+      h("select", { "aria-label": `${title}: which names`, value: one.preset, onchange: change("preset") }, PRESETS.map(([value, name]) => h("option", { value, key: value }, name))),
+      typed && h("input.mono", { key: typed, spellcheck: "false", autocomplete: "off", "aria-label": `${title}: ${typed === "prefix" ? "beginning" : "regular expression"}`, value: one[typed], oninput: change(typed) })),
     h("p.help", h("code", one.pattern || "(empty)"), ` allows ${meaning(one.pattern)}.`));
 }
 
-/** A field for a name out of a list, or a fixed one when it is given already. */
-function nameField(title, name, given, names, help) {
-  if (given !== undefined) return field(title, h("input", { name, value: given, readonly: true }), help);
-  const list = `names-of-${name}`;
-  return h("div", text(title, name, help, { list, required: name !== "exchange" }), h("datalist", { id: list }, names.map((one) => h("option", { value: one, key: one }))));
+/** A field for a name, with suggestions, or one that stays as it is given. */
+export function nameField(title, name, given, names = []) {
+  if (given !== undefined) return text(title, name, undefined, { value: given, readonly: true });
+  return h("div", text(title, name, undefined, { list: `names-${name}`, required: true }), h("datalist", { id: `names-${name}` }, names.map((one) => h("option", { value: one, key: one }))));
 }
 
-async function namesOf(address) {
+/** Returns names to suggest: of "users", "vhosts" or "exchanges". */
+export async function namesOf(list) {
   try {
-    return (await get(withQuery(address, { columns: "name,type", page: 1, page_size: 500, disable_stats: true }))).items;
+    const { items } = await get(withQuery(`/${list}`, { columns: "name,type", page: 1, page_size: 500, disable_stats: true }));
+    return items.filter(({ type }) => list !== "exchanges" || type === "topic").map(({ name }) => name);
   } catch {
-    // Suggestions only: names can be typed.
+    // They can be typed.
     return [];
   }
 }
 
-/** Asks for permissions and sets them. `known` are those that there are, or the user or virtual host that is fixed. */
-async function permissionDialog(view, known) {
-  const changes = known.configure !== undefined;
-  const [users, vhosts] = changes ? [[], []] : await Promise.all(["/users", "/vhosts"].map(namesOf));
-  const patterns = Object.fromEntries(Object.keys(WHAT).map((key) => [key, { pattern: known[key] ?? ".*" }]));
-  const chosen = () => Object.fromEntries(Object.entries(patterns).map(([key, { pattern }]) => [key, pattern]));
+/** Asks for permissions and sets them; what `known` has stays. */
+async function setDialog(view, kind, known) {
+  const { keys, patterns } = KINDS[kind];
+  const names = await Promise.all(keys.map((key) => (known[key] === undefined ? namesOf(`${key}s`) : [])));
+  const drafts = Object.fromEntries(Object.keys(patterns).map((key) => [key, { pattern: known[key] ?? ".*" }]));
+  const chosen = () => Object.fromEntries(Object.keys(drafts).map((key) => [key, drafts[key].pattern]));
   await dialog({
-    title: changes ? "Change permissions" : "Set permissions",
+    title: `Set ${kind}`,
     button: "Set",
     wide: true,
     content: (draw) => h("div.fields",
-      nameField("User", "user", known.user, users.map(({ name }) => name)),
-      nameField("Virtual host", "vhost", known.vhost, vhosts.map(({ name }) => name)),
-      Object.entries(WHAT).map(([key, what]) => patternFields(key, what, patterns[key], draw)),
-      h("p.wide", { role: "status" }, sentence(chosen(), WHAT, known.user), " ", defaultExchange(patterns.write.pattern))),
-    action: async ({ elements: { user, vhost } }) => {
-      await put(path`/permissions/${vhost.value}/${user.value}`, chosen());
-      notify(`The permissions of ${user.value} in ${vhost.value} are set.`);
+      keys.map((key, index) => nameField(TITLES[key], key, known[key], names[index])),
+      Object.entries(patterns).map(([key, what]) => patternFields(key, what, drafts[key], draw)),
+      h("p.wide", { role: "status" }, sentence(kind, chosen(), known.user))),
+    action: async ({ elements: { user, vhost, exchange } }) => {
+      await put(path`/${kind.replace(" ", "-")}/${vhost.value}/${user.value}`, { ...chosen(), exchange: exchange?.value });
+      notify(`The ${kind} of ${user.value} in ${vhost.value} are set.`);
       view.reload();
     },
   });
 }
 
-/** Asks for topic permissions of a user and sets them. */
-async function topicDialog(view, known) {
-  const changes = known.exchange !== undefined;
-  const [vhosts, exchanges] = changes ? [[], []] : await Promise.all(["/vhosts", "/exchanges"].map(namesOf));
-  const patterns = Object.fromEntries(Object.keys(TOPIC).map((key) => [key, { pattern: known[key] ?? ".*" }]));
-  const chosen = () => Object.fromEntries(Object.entries(patterns).map(([key, { pattern }]) => [key, pattern]));
-  await dialog({
-    title: changes ? "Change topic permissions" : "Set topic permissions",
-    button: "Set",
-    wide: true,
-    content: (draw) => h("div.fields",
-      nameField("Virtual host", "vhost", known.vhost, vhosts.map(({ name }) => name)),
-      nameField("Topic exchange", "exchange", known.exchange, exchanges.filter(({ type }) => type === "topic").map(({ name }) => name), "It need not exist yet."),
-      Object.entries(TOPIC).map(([key, what]) => patternFields(key, what, patterns[key], draw)),
-      h("p.wide", { role: "status" }, sentence(chosen(), TOPIC, known.user))),
-    action: async ({ elements: { vhost, exchange } }) => {
-      await put(path`/topic-permissions/${vhost.value}/${known.user}`, { exchange: exchange.value, ...chosen() });
-      notify(`The topic permissions of ${known.user} are set.`);
-      view.reload();
-    },
+function removeRow(view, kind, { user, vhost, exchange }) {
+  const topic = exchange !== undefined;
+  sure(view, {
+    title: `Remove ${kind}`,
+    question: `Remove the ${kind} of ${user} in ${vhost}? ${topic ? `Every routing key is allowed on ${exchange || "amq.default"} then.` : "Clients can no longer connect to it as this user."}`,
+    action: () => remove(path`/${kind.replace(" ", "-")}/${vhost}/${user}` + (topic ? path`/${exchange}` : "")),
+    done: `The ${kind} of ${user} in ${vhost} are removed.`,
   });
 }
 
-async function removePermission(view, { user, vhost }) {
-  const question = `Remove the permissions of ${user} in ${vhost}? Clients can no longer connect to it as this user.`;
-  if (!(await confirm({ title: "Remove permissions", question, button: "Remove", action: () => remove(path`/permissions/${vhost}/${user}`) }))) return;
-  notify(`${user} has no permissions in ${vhost} any more.`);
-  view.reload();
+function patternCell(pattern) {
+  const words = meaning(pattern);
+  return [h("code", pattern || "(empty)"), !words.startsWith(OTHER) && h("div.help", words)];
 }
 
-async function removeTopic(view, { user, vhost, exchange }) {
-  const question = `Remove the topic permissions of ${user} on the exchange ${exchange || "amq.default"} in ${vhost}? Without them every routing key is allowed.`;
-  if (!(await confirm({ title: "Remove topic permissions", question, button: "Remove", action: () => remove(path`/topic-permissions/${vhost}/${user}/${exchange}`) }))) return;
-  notify(`${user} may use every routing key on ${exchange || "amq.default"} again.`);
-  view.reload();
-}
-
-function buttons(what, change, remove) {
-  return h("div.actions", h("button.small", { type: "button", "aria-label": `Change ${what}`, onclick: change }, "Change"), h("button.small.danger", { type: "button", "aria-label": `Remove ${what}`, onclick: remove }, "Remove"));
-}
-
-/** A table of permissions with buttons; `without` is the column that the page is about, "user" or "vhost". */
-export function permissionTable(view, rows, { without, order, empty } = {}) {
-  const names = [
-    { title: "User", id: "user", sort: "user", cell: ({ user }) => h("a", { href: `#/users/${encodeURIComponent(user)}` }, user || "(empty name)") },
-    { title: "Virtual host", id: "vhost", sort: "vhost", cell: ({ vhost }) => h("a", { href: `#/vhosts/${encodeURIComponent(vhost)}` }, vhost || "(empty name)") },
-  ];
+function permissionTable(view, kind, rows, { without, order, empty }) {
+  const { keys, patterns } = KINDS[kind];
+  const cell = (key) => (row) => (key === "exchange" ? row.exchange || "amq.default" : named(`${key}s`, row[key]));
   return table({
-    label: "Permissions",
-    rows, order, empty,
-    key: ({ user, vhost }) => JSON.stringify([user, vhost]),
+    label: kind, rows, order, empty,
+    key: (row) => JSON.stringify(keys.map((key) => row[key])),
     columns: [
-      ...names.filter(({ id }) => id !== without),
-      ...Object.entries(WHAT).map(([key, [title, , help]]) => ({ title, help, sort: key, class: "pattern", cell: (row) => patternCell(row[key]) })),
-      { title: "Actions", number: true, cell: (row) => buttons(`the permissions of ${row.user} in ${row.vhost}`, () => permissionDialog(view, row), () => removePermission(view, row)) },
+      ...keys.filter((key) => key !== without).map((key) => ({ title: TITLES[key], sort: key, cell: cell(key) })),
+      ...Object.entries(patterns).map(([key, [title, , help]]) => ({ title, help, sort: key, class: "pattern", cell: (row) => patternCell(row[key]) })),
+      actions((row) => [
+        ["Change", `Change the ${kind} of ${row.user} in ${row.vhost}`, () => setDialog(view, kind, row)],
+        ["Remove", `Remove the ${kind} of ${row.user} in ${row.vhost}`, () => removeRow(view, kind, row)],
+      ]),
     ],
   });
 }
 
-/** The section with the permissions of one user or in one virtual host. `fixed` is {user} or {vhost}. */
-export function permissionSection(view, rows, fixed) {
-  const user = fixed.user !== undefined;
-  const empty = user ? "This user may not enter any virtual host: clients cannot connect as this user. Set permissions." : "Nobody may enter this virtual host: no client can connect to it. Set permissions for a user.";
-  return h("section", h("h2", "Permissions"),
-    permissionTable(view, rows, { without: user ? "user" : "vhost", empty }),
-    h("div.buttons.start", h("button", { type: "button", onclick: () => permissionDialog(view, fixed) }, "Set permissions…")));
-}
-
-/** The section with the topic permissions of one user. */
-export function topicSection(view, rows, user) {
-  return h("section", h("h2", "Topic permissions"),
-    h("p.help", "Which routing keys the user may use with topic exchanges. On an exchange without an entry every key is allowed, if the permissions allow the exchange."),
-    rows.length > 0 && table({
-      label: "Topic permissions",
-      rows,
-      key: ({ vhost, exchange }) => JSON.stringify([vhost, exchange]),
-      columns: [
-        { title: "Virtual host", cell: ({ vhost }) => h("a", { href: `#/vhosts/${encodeURIComponent(vhost)}` }, vhost) },
-        { title: "Exchange", cell: ({ exchange }) => exchange || "amq.default" },
-        ...Object.entries(TOPIC).map(([key, [title, , help]]) => ({ title, help, class: "pattern", cell: (row) => patternCell(row[key]) })),
-        { title: "Actions", number: true, cell: (row) => buttons(`the topic permissions on ${row.exchange} in ${row.vhost}`, () => topicDialog(view, row), () => removeTopic(view, row)) },
-      ],
-    }),
-    h("div.buttons.start", h("button", { type: "button", onclick: () => topicDialog(view, { user }) }, "Set topic permissions…")));
+/** The section with the permissions, or "topic permissions", of one user or virtual host: `fixed` is {user} or {vhost}. */
+export function permissionSection(view, kind, rows, fixed) {
+  const [without] = Object.keys(fixed);
+  const nobody = without === "user" ? "The user may enter no virtual host: clients cannot connect." : "Nobody may enter this virtual host: no client can connect to it.";
+  const empty = kind === "permissions" ? `${nobody} Set permissions.` : "The user may use every routing key with the topic exchanges that the permissions allow.";
+  return h("section", h("h2", kind === "permissions" ? "Permissions" : "Topic permissions"),
+    permissionTable(view, kind, rows, { without, empty }),
+    h("div.buttons.start", h("button", { type: "button", onclick: () => setDialog(view, kind, fixed) }, `Set ${kind}…`)));
 }
 
 export const routes = [{
@@ -216,10 +165,10 @@ export const routes = [{
   render(view) {
     const fallback = { sort: "user", reverse: false };
     const list = localPage(view, view.data, { text: ({ user, vhost }) => `${user} ${vhost}`, fallback });
-    const empty = view.query.name ? "No user or virtual host matches the search." : "Nobody has permissions: no client can connect. Set permissions for a user.";
+    const empty = view.query.name ? "No user or virtual host matches the search." : "Nobody has permissions: no client can connect.";
     return [
-      searchBar(view, list, "permission", h("button.primary", { type: "button", onclick: () => permissionDialog(view, {}) }, "Set permissions…")),
-      h("section", permissionTable(view, list.items, { order: orderOf(view, fallback), empty }), pager(view, list)),
+      searchBar(view, list, "permission", h("button.primary", { type: "button", onclick: () => setDialog(view, "permissions", {}) }, "Set permissions…")),
+      h("section", permissionTable(view, "permissions", list.items, { order: orderOf(view, fallback), empty }), pager(view, list)),
     ];
   },
 }];

@@ -6,62 +6,41 @@ import { chart, rangeChoice, samplesQuery } from "../chart.js";
 import { dialog, notify } from "../dialog.js";
 import { check, choice, text } from "../form.js";
 import { count, plural, rate } from "../format.js";
-import { loadPage, orderOf, pager, searchBar, table } from "../table.js";
+import { loadPage, named, orderOf, pager, searchBar, table } from "../table.js";
 import { limitSection, limitsOf } from "./limits.js";
 import { messageLevels, messageRates } from "./overview.js";
 import { escapePattern, permissionSection } from "./permissions.js";
 
 const TYPES = ["classic", "quorum", "stream"];
+const typeOf = ({ default_queue_type: type }) => (TYPES.includes(type) ? type : "classic");
 
-function fields(vhost = {}) {
-  const type = TYPES.includes(vhost.default_queue_type) ? vhost.default_queue_type : "classic";
-  return [
-    text("Description", "description", "What it is for.", { value: vhost.description }),
-    text("Tags", "tags", "Separated by commas. They mean nothing to the broker.", { value: vhost.tags?.join(", ") }),
-    choice("Default queue type", "type", TYPES, "Of queues that clients declare without x-queue-type. Those that are there stay as they are.", { value: type }),
-    h("div.wide", check("Protect from deletion", "protected", "Deleting it is refused until the protection is lifted.", { checked: Boolean(vhost.protected_from_deletion) })),
-    h("div.wide", check("Trace messages", "tracing", "Copies of all messages go to the exchange amq.rabbitmq.trace. This costs as much as the messages do.", { checked: Boolean(vhost.tracing) })),
-  ];
-}
-
-const written = ({ description, tags, type, protected: kept, tracing }) => ({
-  description: description.value,
-  tags: tags.value.split(",").map((tag) => tag.trim()).filter(Boolean),
-  default_queue_type: type.value,
-  protected_from_deletion: kept.checked,
-  tracing: tracing.checked,
-});
-
-function addDialog(view) {
-  return dialog({
-    title: "Add a virtual host",
-    button: "Add",
-    wide: true,
-    content: h("div.fields", text("Name", "name", "You get all permissions there.", { required: true }), fields()),
-    action: async ({ elements }) => {
-      const name = elements.name.value;
-      const names = (await get("/vhosts?columns=name")).map((one) => one.name);
-      if (names.includes(name)) throw new Error(`There is a virtual host ${name} already.`);
-      await put(path`/vhosts/${name}`, written(elements));
-      notify(`${name} is added. Clients connect to it with their URI's path: amqp://${location.hostname}/${encodeURIComponent(name)}`);
-      view.go(`#/vhosts/${encodeURIComponent(name)}`);
-    },
-  });
-}
-
+/** Asks for a virtual host's settings, and for its name if it is new. */
 function editDialog(view, vhost) {
   return dialog({
-    title: `Edit ${vhost.name}`,
-    button: "Save",
+    title: vhost ? `Edit ${vhost.name}` : "Add a virtual host",
+    button: vhost ? "Save" : "Add",
     wide: true,
-    content: h("div.fields", fields(vhost)),
-    action: async ({ elements }) => {
-      await put(path`/vhosts/${vhost.name}`, written(elements));
-      notify(`${vhost.name} is changed.`);
-      view.reload();
+    content: h("div.fields",
+      !vhost && text("Name", "name", "You get all permissions there.", { required: true }),
+      text("Description", "description", "What it is for.", { value: vhost?.description }),
+      text("Tags", "tags", "Separated by commas. They mean nothing to the broker.", { value: vhost?.tags?.join(", ") }),
+      choice("Default queue type", "type", TYPES, "Of queues that clients declare without x-queue-type from now on.", { value: typeOf(vhost ?? {}) }),
+      h("div.wide", check("Protect from deletion", "protect", "Deleting it is refused until the protection is lifted.", { checked: Boolean(vhost?.protected_from_deletion) })),
+      h("div.wide", check("Trace messages", "tracing", "Copies of all messages go to the exchange amq.rabbitmq.trace, which costs as much as the messages do.", { checked: Boolean(vhost?.tracing) }))),
+    action: async ({ elements: { description, tags, type, protect, tracing, name: typed } }) => {
+      const name = vhost?.name ?? typed.value;
+      if (!vhost && (await get("/vhosts?columns=name")).some((one) => one.name === name)) throw new Error(`There is a virtual host ${name} already.`);
+      await put(path`/vhosts/${name}`, {
+        description: description.value, tags: tags.value.split(",").map((tag) => tag.trim()).filter(Boolean),
+        default_queue_type: type.value, protected_from_deletion: protect.checked, tracing: tracing.checked,
+      });
+      notify(vhost ? `${name} is changed.` : `${name} is added. Clients name it in their URI: amqp://${location.hostname}/${encodeURIComponent(name)}`);
+      vhost ? view.reload() : view.go(`#/vhosts/${encodeURIComponent(name)}`);
     },
   });
 }
+
+const queueCount = async (name, ask = get) => (await ask(withQuery(path`/queues/${name}`, { page: 1, page_size: 1, columns: "name", disable_stats: true }))).total_count;
 
 /** Asks for the name of a virtual host before everything in it goes. */
 async function deleteDialog(view, { name }) {
@@ -69,50 +48,44 @@ async function deleteDialog(view, { name }) {
     queueCount(name), get(path`/vhosts/${name}` + "?columns=messages"), get(path`/vhosts/${name}/connections` + "?columns=name"),
   ]);
   const lost = `${plural(queues, "queue")} with ${plural(messages, "message")}`;
-  const closed = connections.length ? ` ${plural(connections.length, "open connection")} to it will be closed.` : "";
-  const deleted = await dialog({
+  await dialog({
     title: `Delete ${name}?`,
     button: "Delete",
     danger: true,
     content: h("div.fields",
-      h("p.wide", `Its ${lost}, its exchanges, bindings, policies, limits and permissions are deleted with it, and cannot be brought back.${closed}`),
+      h("p.wide", `Its ${lost}, its exchanges, bindings, policies, limits and permissions are deleted with it, and cannot be brought back.`, connections.length > 0 && ` ${plural(connections.length, "open connection")} to it will be closed.`),
       text(`Type ${name} to confirm`, "typed", undefined, { required: true })),
-    action: async ({ elements }) => {
-      if (elements.typed.value !== name) throw new Error("This is not the name of the virtual host.");
+    action: async ({ elements: { typed } }) => {
+      if (typed.value !== name) throw new Error("This is not the name of the virtual host.");
       await remove(path`/vhosts/${name}`);
-      return true;
+      notify(`${name} is deleted, and ${lost} with it.`);
+      view.go("#/vhosts");
     },
   });
-  if (!deleted) return;
-  notify(`${name} is deleted, and ${lost} with it.`);
-  view.go("#/vhosts");
 }
 
-async function queueCount(name, ask = get) {
-  return (await ask(withQuery(path`/queues/${name}`, { page: 1, page_size: 1, columns: "name", disable_stats: true }))).total_count;
-}
-
-const speed = (vhost, key) => vhost.message_stats?.[`${key}_details`]?.rate ?? 0;
+const speed = (vhost, key) => rate(vhost.message_stats?.[`${key}_details`]?.rate ?? 0);
 
 function state({ cluster_state: states = {}, tracing, protected_from_deletion: kept }) {
-  const all = [...new Set(Object.values(states))];
-  const badges = all.map((one) => h(one === "running" ? "span.badge.good" : "span.badge.bad", { key: one }, one));
+  const badges = [...new Set(Object.values(states))].map((one) => h(one === "running" ? "span.badge.good" : "span.badge.bad", one));
   if (tracing) badges.push(h("span.badge.warn", { title: "Copies of all messages go to the exchange amq.rabbitmq.trace." }, "traced"));
   if (kept) badges.push(h("span.badge", { title: "Deleting it is refused." }, "protected"));
   return badges.map((badge) => [badge, " "]);
 }
+
+const tagBadges = (tags = []) => tags.map((tag) => [h("span.badge", tag), " "]);
 
 const list = {
   path: "/vhosts",
   title: "Virtual hosts",
   load: (view) => loadPage(view, "/vhosts", { columns: [
     "name", "description", "tags", "default_queue_type", "protected_from_deletion", "tracing", "cluster_state", "messages_ready", "messages_unacknowledged",
-    "messages", "message_stats.publish_details.rate", "message_stats.deliver_get_details.rate",
+    "message_stats.publish_details.rate", "message_stats.deliver_get_details.rate",
   ] }),
   render(view) {
     const number = (title, sort, cell) => ({ title, sort, number: true, cell });
     return [
-      searchBar(view, view.data, "virtual host", view.may() && h("button.primary", { type: "button", onclick: () => addDialog(view) }, "Add a virtual host…")),
+      searchBar(view, view.data, "virtual host", view.may() && h("button.primary", { type: "button", onclick: () => editDialog(view) }, "Add a virtual host…")),
       h("section", table({
         label: "Virtual hosts",
         rows: view.data.items,
@@ -120,14 +93,14 @@ const list = {
         order: orderOf(view),
         empty: view.query.name ? "No virtual host matches the search." : "You have permissions in no virtual host. Ask an administrator for some.",
         columns: [
-          { title: "Name", sort: "name", cell: ({ name }) => h("a", { href: `#/vhosts/${encodeURIComponent(name)}` }, name || "(empty name)") },
-          { title: "Description", sort: "description", class: "pattern", cell: ({ description, tags = [] }) => [description, " ", tags.map((tag) => [h("span.badge", tag), " "])] },
+          { title: "Name", sort: "name", cell: ({ name }) => named("vhosts", name) },
+          { title: "Description", sort: "description", class: "pattern", cell: ({ description, tags }) => [description, " ", tagBadges(tags)] },
           { title: "State", cell: state },
-          { title: "Queues are", sort: "default_queue_type", help: "The type of queues that are declared without one", cell: ({ default_queue_type: type }) => (TYPES.includes(type) ? type : "classic") },
+          { title: "Queues are", sort: "default_queue_type", help: "The type of queues that are declared without one", cell: typeOf },
           number("Ready", "messages_ready", (vhost) => count(vhost.messages_ready ?? 0)),
           number("Unacknowledged", "messages_unacknowledged", (vhost) => count(vhost.messages_unacknowledged ?? 0)),
-          number("Published", "message_stats.publish_details.rate", (vhost) => rate(speed(vhost, "publish"))),
-          number("Delivered", "message_stats.deliver_get_details.rate", (vhost) => rate(speed(vhost, "deliver_get"))),
+          number("Published", "message_stats.publish_details.rate", (vhost) => speed(vhost, "publish")),
+          number("Delivered", "message_stats.deliver_get_details.rate", (vhost) => speed(vhost, "deliver_get")),
         ],
       }), pager(view, view.data)),
     ];
@@ -157,22 +130,23 @@ async function allowed(view, what, ask) {
 }
 
 function facts(view, { vhost, queues, connections }) {
-  const { name } = view.params;
-  const link = (page) => `#/${page}?vhost=${encodeURIComponent(name)}`;
+  const { name } = vhost;
+  const link = (page, title) => h("a", { href: `#/${page}?vhost=${encodeURIComponent(name)}` }, title);
+  const lift = () => view.act(() => remove(path`/vhosts/${name}/deletion/protection`), `${name} can be deleted now.`);
   return h("section",
     h("dl.facts",
       vhost.description && [h("dt", "Description"), h("dd", vhost.description)],
-      vhost.tags?.length > 0 && [h("dt", "Tags"), h("dd", vhost.tags.map((tag) => [h("span.badge", tag), " "]))],
+      vhost.tags?.length > 0 && [h("dt", "Tags"), h("dd", tagBadges(vhost.tags))],
       h("dt", "State"), h("dd", state(vhost)),
-      h("dt", "Default queue type"), h("dd", TYPES.includes(vhost.default_queue_type) ? vhost.default_queue_type : "classic"),
-      queues !== null && [h("dt", "Queues"), h("dd", h("a", { href: link("queues") }, count(queues)))],
+      h("dt", "Default queue type"), h("dd", typeOf(vhost)),
+      queues !== null && [h("dt", "Queues"), h("dd", link("queues", count(queues)))],
       connections !== null && [h("dt", "Connections"), h("dd", count(connections.length))]),
     view.may() && h("div.buttons.start",
       h("button", { type: "button", onclick: () => editDialog(view, vhost) }, "Edit…"),
       vhost.protected_from_deletion
-        ? h("button", { type: "button", onclick: () => view.act(() => remove(path`/vhosts/${name}/deletion/protection`), `${name} can be deleted now.`) }, "Lift the protection from deletion")
+        ? h("button", { type: "button", onclick: lift }, "Lift the protection from deletion")
         : h("button.danger", { type: "button", onclick: () => deleteDialog(view, vhost).catch((error) => notify(error.message, true)) }, "Delete…")),
-    h("p", ["exchanges", "map", "policies"].map((page, index) => [index > 0 && " · ", h("a", { href: link(page) }, { exchanges: "Exchanges", map: "Map", policies: "Policies" }[page])])));
+    h("p", link("exchanges", "Exchanges"), " · ", link("map", "Map"), " · ", link("policies", "Policies")));
 }
 
 const one = {
@@ -200,7 +174,7 @@ const one = {
       h("div.columns",
         h("section", chart({ title: "Messages a second", unit: "rate", series: messageRates(vhost.message_stats), empty: "Nothing was published here yet." })),
         h("section", chart({ title: "Queued messages", series: messageLevels(vhost) }))),
-      permissions && permissionSection(view, permissions, { vhost: vhost.name }),
+      permissions && permissionSection(view, "permissions", permissions, { vhost: vhost.name }),
       limits && limitSection(view, "vhost", vhost.name, limits),
     ];
   },
