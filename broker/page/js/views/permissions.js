@@ -72,7 +72,7 @@ function patternFields(key, [title, , help], one, draw) {
   return h("fieldset", { key }, h("legend", title), h("p.help", help),
     h("div.pair",
       h("select", { "aria-label": `${title}: which names`, value: one.preset, onchange: change("preset") }, PRESETS.map(([value, name]) => h("option", { value, key: value }, name))),
-      typed && h("input.mono", { key: typed, spellcheck: "false", autocomplete: "off", "aria-label": `${title}: ${typed === "prefix" ? "beginning" : "regular expression"}`, value: one[typed], oninput: change(typed) })),
+      typed && h("input.mono", { key: typed, spellcheck: "false", autocomplete: "off", "aria-label": `${title}: ${typed === "prefix" ? "beginning of the names" : "regular expression"}`, value: one[typed], oninput: change(typed) })),
     h("p.help", h("code", one.pattern || "(empty)"), ` allows ${meaning(one.pattern)}.`));
 }
 

@@ -5,6 +5,7 @@ import { ApiError, get, path, put, remove, withQuery } from "../api.js";
 import { notify, sure } from "../dialog.js";
 import { choice, field, parseValue, text } from "../form.js";
 import { bytes, count, duration, plural } from "../format.js";
+import { exchangeLink, queueLink } from "../links.js";
 import { actions, localPage, named, orderOf, pager, searchBar, table } from "../table.js";
 
 const APPLY_TO = [["all", "queues and exchanges"], ["queues", "queues"], ["classic_queues", "classic queues"], ["quorum_queues", "quorum queues"], ["streams", "streams"], ["exchanges", "exchanges"]];
@@ -124,20 +125,20 @@ function match(view) {
   }, 250);
 }
 
-function names(kind, vhost, all, total) {
+function names(noun, vhost, all, total) {
   const shown = all.slice(0, 20);
-  return h("p.names", shown.map((name, index) => [index > 0 && ", ", h("bdi", named(`${kind}/${encodeURIComponent(vhost)}`, name))]), total > shown.length && ` and ${count(total - shown.length)} more`);
+  const link = noun === "queue" ? queueLink : exchangeLink;
+  return h("p.names", shown.map((name, index) => [index > 0 && ", ", h("bdi", link(vhost, name))]), total > shown.length && ` and ${count(total - shown.length)} more`);
 }
 
 function matched(noun, vhost, { total, names: all, overridden, overridden_total: lost }) {
-  const kind = `${noun}s`;
   const others = [...new Set(overridden.map(({ policy }) => policy))].join(", ");
-  return h("div", { key: kind },
+  return h("div", { key: noun },
     h("h3", total ? plural(total, noun) : `No ${noun}`),
-    total > 0 && names(kind, vhost, all, total),
+    total > 0 && names(noun, vhost, all, total),
     lost > 0 && [
-      h("p.notice", `For ${lost === total ? "all" : count(lost)} of these another policy wins, whose priority is higher: ${others}.`),
-      names(kind, vhost, overridden.map(({ name }) => name), lost),
+      h("p.notice", `${count(lost)} of these ${lost === 1 ? "keeps" : "keep"} another policy, which comes first: ${others}. Raise the priority to win over it.`),
+      names(noun, vhost, overridden.map(({ name }) => name), lost),
     ]);
 }
 
@@ -242,7 +243,7 @@ function form(view) {
       h("div.buttons", h("a.button.plain", { href: link(view) }, "Cancel"),
         !fresh && h("button.danger", { type: "button", onclick: () => removePolicy(view, draft) }, "Delete…"),
         h("button.primary", { type: "submit" }, "Save")))),
-    h("section.matches", { role: "status" }, h("h2", "What it matches now"), result(view.state), unsuited(draft), precedence({ policies: view.data.policies, draft })));
+    h("section.matches", { role: "status", "aria-label": "Objects that match" }, h("h2", "What it matches now"), result(view.state), unsuited(draft), precedence({ policies: view.data.policies, draft })));
 }
 
 function draftOf({ vhost, name, pattern, priority, definition, "apply-to": target }) {
