@@ -98,7 +98,7 @@ const list = {
     const none = kindOf(view) === "operator" ? "There are none. Operator policies limit what users' policies and arguments may ask for." : "There are none. A policy sets what queues and exchanges do, by their names, at any time: say max-length for all that begin with “jobs.”.";
     return [
       tabs(view),
-      searchBar(view, found, "policy", vhostFilter(view), mayChange(view) && h("a.button", { href: link(view, "/add", { vhost }) }, "Add a policy")),
+      searchBar(view, found, "policy", vhostFilter(view), mayChange(view) && h("a.button.primary", { href: link(view, "/add", { vhost }) }, "Add a policy")),
       h("section", policyTable(view, found.items, view.data.length ? "No policy matches the search." : none, orderOf(view)), pager(view, found)),
       h("p.help", "At most one policy and one operator policy apply to a queue or exchange: the matching one with the highest priority. Where both set the same limit, the stricter one holds."),
     ];
@@ -128,7 +128,7 @@ function match(view) {
 function names(noun, vhost, all, total) {
   const shown = all.slice(0, 20);
   const link = noun === "queue" ? queueLink : exchangeLink;
-  return h("p.names", shown.map((name, index) => [index > 0 && ", ", h("bdi", link(vhost, name))]), total > shown.length && ` and ${count(total - shown.length)} more`);
+  return h("p", shown.map((name, index) => [index > 0 && ", ", h("bdi", link(vhost, name))]), total > shown.length && ` and ${count(total - shown.length)} more`);
 }
 
 function matched(noun, vhost, { total, names: all, overridden, overridden_total: lost }) {
@@ -240,7 +240,7 @@ function form(view) {
       text("Priority", "priority", "Where several match, the highest applies.", { type: "number", step: 1, value: draft.priority, oninput: change("priority") }),
       settingsFields(view),
       draft.failure && h("p.error", { role: "alert" }, draft.failure),
-      h("div.buttons", h("a.button.plain", { href: link(view) }, "Cancel"),
+      h("div.buttons", h("a.button", { href: link(view) }, "Cancel"),
         !fresh && h("button.danger", { type: "button", onclick: () => removePolicy(view, draft) }, "Delete…"),
         h("button.primary", { type: "submit" }, "Save")))),
     h("section.matches", { role: "status", "aria-label": "Objects that match" }, h("h2", "What it matches now"), result(view.state), unsuited(draft), precedence({ policies: view.data.policies, draft })));
