@@ -15,9 +15,9 @@ const VIA = 16;
 const SWING = 84;
 
 /**
- * Lays out {nodes: [{id, kind, name}], edges: [{id, from, to, kind}]}. Returns {places: id → {x, y}, curves: id → {d, tip}: path
- * data of the line and its arrow, width, height, left and right: what edges need beside, heading: where the queues without bindings begin, single: whether there is
- * room for the keys of bindings}.
+ * Lays out {nodes: [{id, kind, name}], edges: [{id, from, to, kind}]}. Returns {places: id → {x, y}, curves: id → {d, tip}, the
+ * path data of a line and its arrow, width, height, left and right: what edges need beside them, heading: where the queues
+ * without bindings begin, single: whether there is room for the keys of bindings}.
  * `aspect` is that of the screen, `previous` the layout before.
  */
 export function layout({ nodes, edges }, { aspect = 1.6, previous } = {}) {
@@ -193,8 +193,8 @@ function place(plan, order, loose, links, aspect, previous) {
   const right = exchanges.length;
   grid(plan, rows, { x, y: 0, columns, layer: right });
   if (loose.length) {
-    plan.heading = right || rows.length ? { x, y: rows.length * ROW + 14 } : null;
-    grid(plan, chunks(loose, columns), { x, y: rows.length * ROW + (plan.heading ? HEADING : 0), columns, layer: right });
+    plan.heading = { x, y: rows.length * ROW + 14 };
+    grid(plan, chunks(loose, columns), { x, y: rows.length * ROW + HEADING, columns, layer: right });
   }
   for (let layer = right - 1; layer >= 0; layer -= 1) {
     const columns = counts[layer];
