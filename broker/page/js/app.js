@@ -46,12 +46,13 @@ function open(address, routes) {
   return one;
 }
 
-/** Goes to another view; `replace` leaves no step in the history. */
+/** Goes to another view, or asks anew for the one that is shown; `replace` leaves no step in the history. */
 export function go(address, { replace } = {}) {
   if (replace) {
     history.replaceState(null, "", address);
     show();
-  } else location.hash = address.slice(1);
+  } else if (address === location.hash) load(view);
+  else location.hash = address.slice(1);
 }
 
 function resolve(address, routes) {
