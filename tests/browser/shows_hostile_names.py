@@ -52,7 +52,7 @@ with browser() as visitor, contextlib.ExitStack() as stack:
     guest.sign_in()
 
     # Every page that lists them.
-    for address in ["#/", "#/queues", "#/streams", "#/exchanges", "#/map/%2F", "#/trace/%2F", "#/connections", "#/channels", "#/users",
+    for address in ["#/", "#/queues", "#/streams", "#/exchanges", "#/map?vhost=%2F", "#/trace?vhost=%2F", "#/connections", "#/channels", "#/users",
                     "#/permissions", "#/vhosts", "#/policies", "#/limits", "#/limits?kind=user", "#/log"]:
         guest.visit(address)
         check(guest, address)
@@ -61,7 +61,8 @@ with browser() as visitor, contextlib.ExitStack() as stack:
     for name in NAMES:
         part = segment(name)
         for address in [f"#/queues/%2F/{part}", f"#/queues/%2F/{part}?tab=messages", f"#/queues/%2F/{part}?tab=publish", f"#/exchanges/%2F/{part}",
-                        f"#/users/{part}", f"#/vhosts/{part}", f"#/trace/%2F/{part}", f"#/map/{part}"]:
+                        f"#/users/{part}", f"#/vhosts/{part}", f"#/policies/%2F/{part}",
+                        f"#/trace?vhost=%2F&exchange={part}&routing_key={part}", f"#/map?vhost={part}", f"#/map?vhost=%2F&name={part}"]:
             guest.visit(address)
             check(guest, address)
             if not address.startswith(("#/trace", "#/map")):
