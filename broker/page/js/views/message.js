@@ -15,15 +15,15 @@ const ABOUT_DEATH = /^x-(death|(first|last)-death-(queue|reason|exchange))$/;
 const isTime = (seconds) => Number.isFinite(seconds) && Math.abs(seconds) < 8e12;
 
 const REASONS = {
-  rejected: (queue) => ["rejected by a consumer of ", queue],
-  expired: (queue) => ["expired in ", queue],
-  maxlen: (queue) => ["left ", queue, ", which was full,"],
-  delivery_limit: (queue) => ["failed too often in ", queue, " (delivery limit)"],
+  rejected: (queue) => ["Rejected by a consumer of ", queue],
+  expired: (queue) => ["Expired in ", queue],
+  maxlen: (queue) => ["Left ", queue, ", which was full,"],
+  delivery_limit: (queue) => ["Failed too often in ", queue, " (delivery limit)"],
 };
 
 function death(vhost, entry, index) {
   const { reason, queue, count: times = 1, time, exchange, "routing-keys": keys = [], "original-expiration": expiration } = entry;
-  const words = (REASONS[reason] ?? ((queue) => [`died (${reason}) in `, queue]))(queueLink(vhost, queue ?? ""));
+  const words = (REASONS[reason] ?? ((queue) => [`Died (${reason}) in `, queue]))(queueLink(vhost, queue ?? ""));
   return h("li", { key: index },
     words, times > 1 ? ` ${count(times)} times` : " once",
     isTime(time) && [times > 1 ? ", first " : ", ", since(time * 1000), " ago"],
@@ -103,7 +103,7 @@ export function messageItem(view, message) {
     h("summary", h("b", `${number}. `), exchange ? h("span", { dir: "auto" }, exchange) : "default exchange", " → ", h("code", { dir: "auto" }, key || "(empty key)"), ` · ${bytes(size)} `,
       redelivered && h("span.badge.warn", "redelivered"), " ", dead && h("span.badge.bad", "dead-lettered"), " ", failures > 0 && h("span.badge.warn", `failed ${plural(failures, "time")}`)),
     message.open && h("div.parts",
-      h("p.help", "Published to ", exchangeLink(vhost, exchange), `. ${plural(left, "message")} ${left === 1 ? "was" : "were"} behind it.`),
+      h("p.help", "It came through ", exchangeLink(vhost, exchange), `. ${plural(left, "message")} ${left === 1 ? "was" : "were"} behind it.`),
       properties(vhost, message),
       bodyPart(view, message)));
 }
