@@ -118,7 +118,7 @@ async function purge(view) {
   const { vhost, name, messages_ready: ready = 0, messages_unacknowledged: unacked = 0 } = queue;
   const done = await confirm({
     title: `Purge ${name}`, button: "Purge",
-    question: `Purge ${name} of ${plural(ready, "ready message")}? ${unacked ? `${plural(unacked, "message")} that consumers hold unacknowledged stay. ` : ""}Nothing is dead-lettered, and this cannot be undone.`,
+    question: `Delete the ${plural(ready, "ready message")} of ${name}? ${unacked ? `${plural(unacked, "message")} that consumers hold unacknowledged stay. ` : ""}Nothing is dead-lettered, and this cannot be undone.`,
     action: () => remove(path`/queues/${vhost}/${name}/contents`),
   });
   if (done) view.act(async () => {}, `${name} is purged.`);
