@@ -1,7 +1,6 @@
 // Draws a graph as SVG: cards for nodes, curves for edges, and the same as a file that stands alone.
 
 import { h } from "./dom.js";
-import { brief } from "./format.js";
 import { edgeWords, figures, nameOf, waysThrough, words } from "./graph.js";
 import { CARD } from "./layout.js";
 
@@ -59,16 +58,15 @@ function card(node, { x, y }, href, match) {
   const { width, height } = CARD;
   const [inset, rx] = node.kind === "exchange" ? [16, height / 2] : [12, 6];
   const name = nameOf(node);
-  const queues = node.kind === "group" && `${brief(node.queues)} queues`;
-  const shown = clip(name, width - 2 * inset - (queues ? widthOf(queues, "10.5px") + 6 : 0), node.kind === "group" ? "600 12.5px" : "12.5px");
+  const group = node.kind === "group";
+  const shown = clip(name, width - 2 * inset, group ? "600 12.5px" : "12.5px");
   const classes = [node.kind, `level-${node.level}`, node.waiting && "waiting", node.missing && "missing", match && "match", node.type === "stream" && "stream"];
   return h("a", { key: node.id, class: `node ${classes.filter(Boolean).join(" ")}`, href, "data-id": node.id, "aria-label": words(node), transform: `translate(${x} ${y})` },
     shown !== name && h("title", name),
-    queues && [6, 3].map((shift) => h("rect.card", { width, height, rx, x: shift, y: shift })),
+    group && [6, 3].map((shift) => h("rect.card", { width, height, rx, x: shift, y: shift })),
     h("rect.card", { width, height, rx }),
     node.kind !== "exchange" && h("path.strip", { d: `M5.5 .5H6V${height - .5}H5.5a5 5 0 0 1-5-5v-${height - 11}a5 5 0 0 1 5-5z` }),
     h("text.name", { x: inset, y: 16 }, shown),
-    queues && h("text.figures.end", { x: width - inset, y: 16 }, queues),
     status(node, inset));
 }
 

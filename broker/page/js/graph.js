@@ -81,7 +81,7 @@ export function figures(one) {
     if (one.missing) return ["does not exist", ""];
     return [one.internal ? `${one.type}, internal` : one.type ?? "", one.in > 0 ? rate(one.in) : one.bindings === 0 ? "no bindings" : ""];
   }
-  if (one.kind === "group") return [messages, one.waiting ? `${brief(one.without_consumers)} no consumer` : consumersOf(one)];
+  if (one.kind === "group") return [messages, one.waiting ? `${brief(one.without_consumers)} no consumer` : `${brief(one.queues)} queues`];
   if (one.messages === undefined) return [one.type ?? one.kind, ""];
   if (one.waiting) return [messages, "no consumer"];
   return [one.type === "stream" ? "stream" : messages, consumersOf(one)];
