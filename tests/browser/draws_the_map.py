@@ -25,7 +25,7 @@ with furnished(), browser() as visitor:
         dashes[kind] = wire.evaluate("(path) => getComputedStyle(path).strokeDasharray")
     assert dashes["binding"] == "none" and "none" not in (dashes["dead-letter"], dashes["alternate"]), dashes
     # A queue whose messages nobody takes has a sign; one with a consumer has not.
-    waiting = map.locator("[data-id]").filter(has_text="lost")
+    waiting = map.locator("[data-id]").filter(has_text="orders.failed")
     expect(waiting.locator(".sign")).to_be_attached()
     expect(map.locator("[data-id]").filter(has_text="orders.paid").locator(".sign")).to_have_count(0)
 
