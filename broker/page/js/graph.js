@@ -40,14 +40,39 @@ export function graphOf({ exchanges, groups = [], queues, edges: given }) {
   const byId = new Map(nodes.map((one) => [one.id, one]));
   const named = given.map(({ from, to, kind, keys, count }) => ({ id: JSON.stringify([kind, from, to]), kind, keys, count, from: idOf(...from), to: idOf(...to) }));
   const edges = named.filter(({ from, to }) => byId.has(from) && byId.has(to));
-  for (const edge of edges) edge.rate = edgeRate(edge, byId.get(edge.from), byId.get(edge.to));
+  setRates(edges, byId);
   return { nodes, edges, byId };
 }
 
-// What leaves a queue by dead-lettering is not what its consumers take: only the target says how much it can be at most.
-function edgeRate({ kind }, from, to) {
-  const leaves = kind === "dead-letter" ? Infinity : kind === "alternate" ? from.in ?? 0 : from.out ?? 0;
-  return Math.min(leaves, to.in ?? 0);
+/**
+ * Sets how many messages an edge carries a second at most: no more than what is published to its source and to the exchanges
+ * before it, and no more than what one of the queues behind it gets.
+ */
+function setRates(edges, byId) {
+  // What leaves a queue by dead-lettering is not counted: there only the queues behind it say how much it can be.
+  const bindings = edges.filter(({ kind }) => kind !== "dead-letter");
+  const nextTo = (near, far) => bindings.reduce((all, edge) => all.set(edge[near], [...(all.get(edge[near]) ?? []), edge[far]]), new Map());
+  const [before, behind] = [nextTo("to", "from"), nextTo("from", "to")];
+  const reached = (id, next) => {
+    const found = new Set([id]);
+    for (const one of found) next.get(one)?.forEach((other) => found.add(other));
+    return [...found].map((one) => byId.get(one));
+  };
+  const isExchange = ({ kind }) => kind === "exchange";
+  const fromOthers = new Set(edges.filter(({ kind }) => kind === "dead-letter").map(({ to }) => to));
+  const supply = new Map();
+  const demand = new Map();
+  for (const one of byId.values()) {
+    if (!isExchange(one)) {
+      supply.set(one.id, Infinity);
+      demand.set(one.id, one.in ?? 0);
+      continue;
+    }
+    const sources = reached(one.id, before);
+    supply.set(one.id, sources.some(({ id }) => fromOthers.has(id)) ? Infinity : sources.reduce((sum, source) => sum + (source.in ?? 0), 0));
+    demand.set(one.id, reached(one.id, behind).reduce((most, end) => (isExchange(end) ? most : Math.max(most, end.in ?? 0)), 0));
+  }
+  for (const edge of edges) edge.rate = Math.min(supply.get(edge.from), demand.get(edge.to));
 }
 
 /** The name of a node as a person reads it. */

@@ -98,7 +98,7 @@ function legend() {
     LEVELS.map(([name, what], at) => entry(sample(box(`level-${at}`)), h("span", name, h("small", ` ${what}`)), what)),
     entry(sample(h("path.sign", { d: "M17 1l7 12h-14zM17 5v4M17 10.6v1" })), "Messages wait and no consumer takes them"),
     entry(line("binding"), "Binding"),
-    entry(line("binding live", h("path.flow.medium", { d: "M1 7H33", "stroke-width": 2.4 })), h("span", "Carries messages", h("small", " wider for more a second: at most the smaller of what leaves the source and what enters the target"))),
+    entry(line("binding live", h("path.flow.medium", { d: "M1 7H33", "stroke-width": 2.4 })), h("span", "Carries messages", h("small", " wider for more a second: at most the smaller of what can enter the source and what the queues behind it get"))),
     entry(line("dead-letter"), "Dead letters"),
     entry(line("alternate"), "Alternate exchange"));
 }
