@@ -57,17 +57,22 @@ function nodePanel(node) {
         h("dt", "Configuration"), h("dd.mono", node.config_files.length ? node.config_files.join(", ") : "no file"))));
 }
 
+// On a narrow screen it scrolls, and not the page with it.
+function wide(label, ...parts) {
+  return h("div.scroll", { tabindex: 0, role: "region", "aria-label": label }, h("table", parts));
+}
+
 function churn(rates = {}, speed) {
   const rows = [["Connections", "connection_created", "connection_closed"], ["Channels", "channel_created", "channel_closed"], ["Queues", "queue_declared", "queue_deleted"]];
   const cell = (key) => h("td.number", rate(rates[`${key}_details`]?.rate ?? 0), " ", h("span.faint", `(${count(rates[key] ?? 0)})`));
-  return h("section", h("h2", "Churn"), h("table",
+  return h("section", h("h2", "Churn"), wide("Churn",
     h("thead", h("tr", h("th", { scope: "col" }, "A second (and since the start)"), h("th.number", { scope: "col" }, "opened"), h("th.number", { scope: "col" }, "closed"))),
     h("tbody", rows.map(([name, opened, closed]) => h("tr", { key: name }, h("th", { scope: "row" }, name), cell(opened), cell(closed))))),
     h("p.help", "Many new connections or channels a second cost more than the messages they carry: keep them open. ", speed("return_unroutable") + speed("drop_unroutable") > 0 && "Some messages reach no queue: trace shows why."));
 }
 
 function listeners(all) {
-  return h("section", h("h2", "Listeners"), h("table",
+  return h("section", h("h2", "Listeners"), wide("Listeners",
     h("thead", h("tr", ["Protocol", "Address", "Port"].map((title) => h("th", { scope: "col", class: title === "Port" ? "number" : undefined }, title)))),
     h("tbody", all.map((one) => h("tr", { key: `${one.protocol} ${one.ip_address}:${one.port}` }, h("th", { scope: "row" }, one.protocol), h("td", one.ip_address), h("td.number", one.port || "–"))))));
 }
