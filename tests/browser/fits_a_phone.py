@@ -3,6 +3,10 @@
 from browser import browser, expect
 from world import furnished, views
 
+# What reaches beyond the right edge, but for what scrolls within itself.
+BEYOND = """() => [...document.querySelectorAll("main *")].filter((one) => one.getBoundingClientRect().right > 361 && !one.closest(".scroll, pre, svg"))
+    .map((one) => one.outerHTML.slice(0, 80))"""
+
 with furnished() as name, browser() as visitor:
     guest = visitor(viewport={"width": 360, "height": 740}, has_touch=True)
     guest.sign_in()
@@ -11,7 +15,7 @@ with furnished() as name, browser() as visitor:
         guest.visit(address)
         width = guest.page.evaluate("document.documentElement.scrollWidth")
         if width > 360:
-            wide.append(f"{address}: {width} pixels wide")
+            wide.append(f"{address}: {width} pixels wide: {guest.page.evaluate(BEYOND)[:8]}")
     assert not wide, "\n".join(wide)
 
     menu = guest.button("Menu")

@@ -64,7 +64,7 @@ def furnished():
         ("events", {"x-queue-type": "stream"}),
     ]:
         api("PUT", f"/queues/%2F/{name}", {"durable": True, "arguments": arguments})
-    for exchange, queue, key in [("orders", "orders.paid", "paid.#"), ("orders", "orders.sent", "sent.*"), ("orders", "events", "#"),
+    for exchange, queue, key in [("orders", "orders.paid", "paid.#"), ("orders", "orders.sent", "sent.*"), ("orders", "events", "paid.#"),
                                  ("dead", "orders.failed", "failed"), ("unrouted", "lost", "")]:
         api("POST", f"/bindings/%2F/e/{exchange}/q/{queue}", {"routing_key": key})
     with consumer("orders.paid", "orders.sent", connection_name="warehouse") as name:
