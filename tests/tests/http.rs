@@ -6,6 +6,7 @@ mod declarations;
 mod hostile;
 mod log;
 mod sessions;
+mod own;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

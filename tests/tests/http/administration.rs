@@ -15,7 +15,7 @@ async fn world() -> Option<TestBroker> {
 }
 
 /// Asks as a user, whose password is its name, and returns the status and the JSON of the answer, if it is JSON.
-fn ask(broker: &TestBroker, user: &str, request: &str, body: &str) -> (u16, Value) {
+pub(super) fn ask(broker: &TestBroker, user: &str, request: &str, body: &str) -> (u16, Value) {
     ask_with(broker, user, request, body, &[])
 }
 
