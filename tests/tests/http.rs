@@ -5,8 +5,8 @@ mod crowds;
 mod declarations;
 mod hostile;
 mod log;
-mod sessions;
 mod own;
+mod sessions;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
