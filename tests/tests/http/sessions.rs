@@ -254,7 +254,7 @@ fn tags_and_permissions_of_a_session_are_those_of_now() {
         };
         assert_eq!(status(&broker, "GET /api/users").await, 401);
         let denied = |line: &str| {
-            let wanted = ["HTTP access denied", "/api/users", "user=\"hare\""];
+            let wanted = ["HTTP access denied", "/api/users", "\"user\":\"hare\""];
             wanted.iter().all(|part| line.contains(part)).then_some(())
         };
         broker.process().line("a denied request", denied).await;
