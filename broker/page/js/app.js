@@ -9,6 +9,9 @@ import { signInForm } from "./views/signin.js";
 
 // The broker takes samples every five seconds.
 const INTERVAL = 5000;
+// An answer that takes longer is missed, and is not waited for any more after a while: the connection may be dead.
+const LATE = 5000;
+const LOST = 30000;
 // A hidden page only keeps its session alive.
 const HIDDEN_INTERVAL = 60000;
 
@@ -21,7 +24,7 @@ function open(address, routes) {
   const here = address.split("?")[0];
   const one = {
     address, here, route, params, query, user, go,
-    state: {}, data: undefined, error: null, answered: 0, busy: null,
+    state: {}, data: undefined, error: null, answered: 0, asked: null, tried: 0, busy: null,
     /** Whether the user has one of these tags, or is administrator. */
     may: (...tags) => [...tags, "administrator"].some((tag) => user.tags.includes(tag)),
     get: (address, options) => api.get(address, { signal: one.busy?.signal, ...options }),
@@ -107,13 +110,16 @@ async function load(one) {
   one.busy?.abort();
   clearTimeout(one.timer);
   const busy = (one.busy = new AbortController());
+  // An answer is missed since the first request without one.
+  one.asked ??= Date.now();
+  one.tried = Date.now();
   try {
     const data = await one.route.load(one);
     if (busy.signal.aborted || one !== view) return;
-    Object.assign(one, { data, error: null, answered: Date.now() });
+    Object.assign(one, { data, error: null, answered: Date.now(), asked: null });
   } catch (error) {
     if (busy.signal.aborted || error.name === "AbortError" || one !== view) return;
-    one.error = error;
+    Object.assign(one, { error, asked: null });
     if (!(error instanceof api.ApiError)) console.error(error);
   }
   draw();
@@ -131,15 +137,14 @@ function draw() {
   const { route, error, data } = view;
   const title = typeof route.title === "function" ? route.title(view) : route.title;
   document.title = `${title} – Leveret`;
-  const disconnected = error?.status === 0;
-  const known = data !== undefined && (!error || disconnected || error.status >= 500);
+  const known = data !== undefined && (!error || error.status === 0 || error.status >= 500);
   render(place,
     h("a.skip", { href: "#content", onclick: (event) => { event.preventDefault(); document.querySelector("main h1").focus(); } }, "Skip to the content"),
     header(),
-    h("main#content", { class: disconnected ? "stale" : undefined, "aria-busy": data === undefined && !error ? "true" : undefined },
+    h("main#content", { class: silent() ? "stale" : undefined, "aria-busy": data === undefined && !error ? "true" : undefined },
       crumbs(title),
       h("div#connection", { role: "status" }, connection()),
-      error && !disconnected && h("p.error", { role: "alert" }, explain(error)),
+      error && error.status !== 0 && h("p.error", { role: "alert" }, explain(error)),
       known ? body(route) : !error && h("p.loading", "Asking the broker…")));
 }
 
@@ -158,9 +163,20 @@ function explain(error) {
   return error.message;
 }
 
+/** Whether the broker cannot be reached, or does not answer. */
+function silent() {
+  return view?.error?.status === 0 || (view?.asked && Date.now() - view.asked > LATE);
+}
+
 function connection() {
-  if (view?.error?.status !== 0) return null;
-  return view.answered ? `Not connected since ${duration(Date.now() - view.answered)}: what you see is older. Trying again.` : "The broker does not answer. Trying again.";
+  if (!silent()) return null;
+  return view.answered ? `No answer for ${duration(Date.now() - view.answered)}: what you see is older. Trying again.` : "The broker does not answer. Trying again.";
+}
+
+function watch() {
+  if (!silent()) return;
+  if (view.asked && Date.now() - view.tried > LOST) load(view);
+  draw();
 }
 
 function header() {
@@ -231,7 +247,7 @@ async function start() {
   window.addEventListener("hashchange", () => user && show());
   document.addEventListener("visibilitychange", () => !document.hidden && view && load(view));
   document.addEventListener("keydown", shortcut);
-  setInterval(() => view?.error?.status === 0 && draw(), 1000);
+  setInterval(watch, 1000);
   let session = null;
   try {
     session = await api.restore();
