@@ -60,8 +60,7 @@ const list = {
   load: (view) => loadPage(view, "/channels", { columns: CHANNEL_COLUMNS }),
   render: (view) => [
     searchBar(view, view.data, "channel", !view.may("monitoring") && h("span.faint", "You see your own; the tag monitoring shows all.")),
-    table({ label: "Channels", columns: channelColumns(), rows: view.data.items, key: ({ name }) => name, order: orderOf(view), empty: empty(view) }),
-    pager(view, view.data),
+    h("section", table({ label: "Channels", columns: channelColumns(), rows: view.data.items, key: ({ name }) => name, order: orderOf(view), empty: empty(view) }), pager(view, view.data)),
   ],
 };
 

@@ -54,7 +54,7 @@ function columns(view) {
     { title: "State", sort: "state", cell: (row) => stateBadge(row.state) },
     { title: "User", sort: "user", class: "long", cell: (row) => h("a", { href: view.link({ user: row.user, page: undefined }), title: "Only this user's" }, row.user) },
     { title: "Virtual host", sort: "vhost", class: "long", cell: (row) => row.vhost },
-    { title: "Client", sort: "client_properties.product", class: "long", cell: clientSoftware },
+    { title: "Client", sort: "client_properties.product", class: "client", cell: clientSoftware },
     { title: "Protocol", sort: "protocol", class: "nowrap", cell: encryption },
     { title: "Channels", sort: "channels", number: true, cell: (row) => count(row.channels) },
     { title: "From client", sort: "recv_oct_details.rate", number: true, help: "Bytes a second that the broker receives", cell: (row) => speed(row, "recv_oct") },
@@ -135,11 +135,10 @@ const list = {
       searchBar(view, data, "connection", whose(view),
         selected.size > 0 && h("button.danger", { type: "button", onclick: () => closeSelected(view) }, `Close ${plural(selected.size, "connection")}…`)),
       stateNotes(data.items),
-      table({
+      h("section", table({
         label: "Connections", columns: columns(view), rows: data.items, key: ({ name }) => name, order: orderOf(view),
         selection: mayClose ? selected : undefined, redraw: view.redraw, empty: empty(view),
-      }),
-      pager(view, data),
+      }), pager(view, data)),
     ];
   },
 };

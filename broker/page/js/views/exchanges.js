@@ -37,12 +37,11 @@ const all = {
     const { list, vhosts } = view.data;
     return [
       searchBar(view, list, "exchange", vhostChoice(view), vhosts.length > 0 && h("button.primary", { type: "button", onclick: () => declareExchange(view) }, "Declare…")),
-      table({
+      h("section", table({
         label: "Exchanges", columns: columns(view), rows: list.items, order: orderOf(view), redraw: view.redraw,
         key: ({ vhost, name }) => JSON.stringify([vhost, name]),
         empty: list.total_count || list.refused ? h("p", "No exchange has such a name.") : h("p", "You have no permissions in any virtual host: an administrator grants them on the page of your user."),
-      }),
-      pager(view, list),
+      }), pager(view, list)),
     ];
   },
 };

@@ -46,11 +46,10 @@ const all = {
     const { list } = view.data;
     return [
       searchBar(view, list, "stream", vhostChoice(view)),
-      table({
+      h("section", table({
         label: "Streams", columns: columns(view), rows: list.items, order: orderOf(view),
         key: ({ vhost, name }) => JSON.stringify([vhost, name]), empty: empty(list.total_count || list.refused),
-      }),
-      pager(view, list),
+      }), pager(view, list)),
     ];
   },
 };
