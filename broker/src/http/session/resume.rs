@@ -33,8 +33,8 @@ pub(in crate::http) fn csrf_token(headers: &HeaderMap) -> Option<&[u8]> {
 /// Logs in a request by its session.
 ///
 /// # Errors
-/// 401. Without a token that shows that the request is the page's own, it is the one for a request without credentials, so
-/// that whoever opens a path in a browser is asked for a password.
+/// Always 401. Without a token that shows that the request is the page's own, it is the one for a request without credentials,
+/// so that whoever opens a path in a browser is asked for a password.
 #[allow(clippy::result_large_err, reason = "it is the answer")]
 pub(in crate::http) fn resume(api: &Api, parts: &Parts) -> Result<Principal, Response> {
     let has_token = csrf_token(&parts.headers).is_some();
