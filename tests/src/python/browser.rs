@@ -28,7 +28,7 @@ pub struct Browser {
 
 impl Browser {
     /// How long a program may take.
-    pub const PATIENCE: Duration = Duration::from_secs(180);
+    pub const PATIENCE: Duration = Duration::from_secs(300);
 
     /// Returns the browser of this machine once there is a seat for it, or `None`, having said so, if there is none. The
     /// first call ever installs what drives it. Not part of what a test has time for.

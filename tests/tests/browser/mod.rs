@@ -76,3 +76,23 @@ fn every_dark_page_is_accessible() {
 fn ten_thousand_queues_are_shown_at_once_and_cost_little() {
     visit("has_many_queues.py", &[]);
 }
+
+#[test]
+fn a_policy_says_what_it_matches_before_it_is_saved() {
+    visit("matches_policies.py", &[]);
+}
+
+#[test]
+fn the_map_shows_where_messages_go() {
+    visit("draws_the_map.py", &[]);
+}
+
+#[test]
+fn a_message_is_traced_and_not_sent() {
+    visit("traces_a_message.py", &[]);
+}
+
+#[test]
+fn the_log_is_shown_as_it_is_written() {
+    visit("tails_the_log.py", &[]);
+}
