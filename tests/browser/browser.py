@@ -133,10 +133,18 @@ class Visitor:
         self.at(title)
 
     def visit(self, address):
-        """Loads the page anew at a view, whatever its title."""
-        self.page.goto("about:blank")
-        self.page.goto(f"{URL}/{address}")
-        self.loaded()
+        """Goes to a view, whatever its title, and waits until the broker's first answer is shown."""
+        here = self.page.url.removeprefix(f"{URL}/").split("?")[0]
+        if not here.startswith("#") or here == address.split("?")[0]:
+            # Of the same view with another query the old answer may still be shown.
+            self.page.goto("about:blank")
+            self.page.goto(f"{URL}/{address}")
+            return self.loaded()
+        self.page.evaluate("""(address) => {
+            document.querySelector(".view")?.classList.add("left");
+            location.hash = address;
+        }""", address)
+        expect(self.page.locator("main:not([aria-busy]) .view:not(.left)")).to_be_attached()
 
     def at(self, title):
         """Waits until the view of this title shows the broker's answer."""

@@ -14,8 +14,10 @@ def entries(visitor):
 def go_everywhere(visitor):
     """Opens every page of the navigation; an error on the console, such as a refusal, fails the program in the end."""
     for entry in entries(visitor):
-        visitor.link(entry, visitor.page.get_by_role("navigation", name="Pages", exact=True)).click()
-        visitor.at(entry)
+        link = visitor.link(entry, visitor.page.get_by_role("navigation", name="Pages", exact=True))
+        link.click()
+        expect(link).to_have_attribute("aria-current", "page")
+        visitor.loaded()
         expect(visitor.page.locator("main .error")).to_have_count(0)
 
 

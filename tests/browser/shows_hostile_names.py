@@ -60,9 +60,9 @@ with browser() as visitor, contextlib.ExitStack() as stack:
     # Every page about one.
     for name in NAMES:
         part = segment(name)
-        for address in [f"#/queues/%2F/{part}", f"#/queues/%2F/{part}?tab=messages", f"#/queues/%2F/{part}?tab=publish", f"#/exchanges/%2F/{part}",
-                        f"#/users/{part}", f"#/vhosts/{part}", f"#/policies/%2F/{part}",
-                        f"#/trace?vhost=%2F&exchange={part}&routing_key={part}", f"#/map?vhost={part}", f"#/map?vhost=%2F&name={part}"]:
+        for address in [f"#/queues/%2F/{part}", f"#/exchanges/%2F/{part}", f"#/queues/%2F/{part}?tab=messages", f"#/users/{part}",
+                        f"#/queues/%2F/{part}?tab=publish", f"#/vhosts/{part}", f"#/trace?vhost=%2F&exchange={part}&routing_key={part}",
+                        f"#/map?vhost={part}", f"#/policies/%2F/{part}", f"#/map?vhost=%2F&name={part}"]:
             guest.visit(address)
             check(guest, address)
             if not address.startswith(("#/trace", "#/map")):
