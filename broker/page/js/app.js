@@ -21,16 +21,16 @@ let view = null;
 /** What a view's functions get: where it is, what it knows, and what it can do. */
 function open(address, routes) {
   const [route, params, query] = resolve(address, routes);
-  const here = address.split("?")[0];
+  const place = address.split("?")[0];
   const one = {
-    address, here, route, params, query, user, go,
+    address, here: place, route, params, query, user, go,
     state: {}, data: undefined, error: null, answered: 0, asked: null, tried: 0, busy: null,
     /** Whether the user has one of these tags, or is administrator. */
     may: (...tags) => [...tags, "administrator"].some((tag) => user.tags.includes(tag)),
     get: (address, options) => api.get(address, { signal: one.busy?.signal, ...options }),
     redraw: () => one === view && draw(),
     /** The address of this view with other query parameters. */
-    link: (changes) => api.withQuery(here, { ...query, ...changes }),
+    link: (changes) => api.withQuery(place, { ...query, ...changes }),
     /** Does something, says so, and asks the broker again. */
     act: async (action, done) => {
       try {
@@ -79,17 +79,20 @@ function decode(part) {
   }
 }
 
+const currentAddress = () => location.hash || "#/";
+const firstWord = (address) => address.slice(2).split(/[/?]/)[0];
+
 /** Shows the view that the address names, once its module is there. */
 async function show() {
-  const address = location.hash || "#/";
-  let routes = routesOf(address.slice(2).split(/[/?]/)[0]);
+  const address = currentAddress();
+  let routes = routesOf(firstWord(address));
   if (routes instanceof Promise) {
     try {
       routes = await routes;
     } catch {
       return notify("The broker does not answer. Try again later.", true);
     }
-    if (!user || address !== (location.hash || "#/")) return;
+    if (!user || address !== currentAddress()) return;
   }
   const before = view;
   before?.busy?.abort();
@@ -248,6 +251,8 @@ async function start() {
   document.addEventListener("visibilitychange", () => !document.hidden && view && load(view));
   document.addEventListener("keydown", shortcut);
   setInterval(watch, 1000);
+  // Meanwhile the module of the first view comes; if it cannot be had, showing the view says so.
+  Promise.resolve(routesOf(firstWord(currentAddress()))).catch(() => {});
   let session = null;
   try {
     session = await api.restore();

@@ -67,15 +67,12 @@ export function orderOf(view, fallback = { sort: "name", reverse: false }) {
   };
 }
 
-/**
- * Asks for the page of a list that a view's query names. `columns` are the keys that the page needs; `natural` is what the
- * broker's list is sorted by anyway, so that it need not look at every row of it.
- */
-export async function loadPage(view, address, { columns, parameters, fallback, natural } = {}) {
+/** Asks for the page of a list that a view's query names. `columns` are the keys that the page needs. */
+export async function loadPage(view, address, { columns, parameters, fallback } = {}) {
   const { page = 1, size = 100, name, regex } = view.query;
   const { sort, reverse } = orderOf(view, fallback);
   const asked = (page) => view.get(withQuery(address, {
-    page, page_size: size, name, use_regex: name && regex === "true", sort: sort === natural ? undefined : sort, sort_reverse: reverse, columns: columns?.join(","), ...parameters,
+    page, page_size: size, name, use_regex: name && regex === "true", sort, sort_reverse: reverse, columns: columns?.join(","), ...parameters,
   }));
   try {
     return await asked(page);

@@ -159,21 +159,15 @@ function nothing(view) {
   return [h("p", "There are no queues here. ", h("a", { href: withQuery("#/declare/queue", { vhost: view.query.vhost }) }, "Declare one"), ", or let a client do it."), firstMessage()];
 }
 
-// The broker lists queues by virtual host, and those of each by name.
-function usualOrder(vhost, vhosts) {
-  return { sort: vhost === undefined && vhosts.length > 1 ? "vhost" : "name", reverse: false };
-}
-
 const listRoute = {
   path: "/queues",
   title: "Queues",
   async load(view) {
     const { vhost } = view.query;
     const columns = new Set(["name", "vhost", "type", "policy", "messages", "messages_ready", "consumers", ...chosenColumns(view).flatMap(({ keys }) => keys)]);
-    const vhosts = view.data?.vhosts ?? (await view.get("/vhosts?columns=name")).map(({ name }) => name);
-    const fallback = usualOrder(vhost, vhosts);
     const parameters = columns.has("messages_details.samples") ? TREND : {};
-    const list = await loadPage(view, vhost === undefined ? "/queues" : path`/queues/${vhost}`, { columns: [...columns], parameters, fallback, natural: fallback.sort });
+    const names = view.data?.vhosts ?? view.get("/vhosts?columns=name").then((all) => all.map(({ name }) => name));
+    const [list, vhosts] = await Promise.all([loadPage(view, vhost === undefined ? "/queues" : path`/queues/${vhost}`, { columns: [...columns], parameters }), names]);
     return { list, vhosts };
   },
   render(view) {
@@ -192,7 +186,7 @@ const listRoute = {
     return [
       searchBar(view, list, "queue", vhostChoice(view), columnChoice(view), h("a.button", { href: withQuery("#/declare/queue", { vhost: query.vhost }) }, "Declare a queue")),
       selectionBar(view),
-      h("section", table({ label: "Queues", columns, rows: list.items, key: rowKey, name: rowName, order: orderOf(view, usualOrder(query.vhost, vhosts)), selection: state.selection, redraw: view.redraw, empty: nothing(view) })),
+      h("section", table({ label: "Queues", columns, rows: list.items, key: rowKey, name: rowName, order: orderOf(view), selection: state.selection, redraw: view.redraw, empty: nothing(view) })),
       pager(view, list),
     ];
   },
