@@ -178,7 +178,7 @@ impl Api {
     }
 
     /// Runs what waits for the disk on a thread of its own.
-    async fn blocking<T: Send + 'static>(
+    pub(super) async fn blocking<T: Send + 'static>(
         &self,
         operation: impl FnOnce(AdminContext) -> T + Send + 'static,
     ) -> ApiResult<T> {

@@ -1,11 +1,14 @@
 //! Who asks, and what they may do.
 
-use crate::domain::auth::Login;
+use crate::domain::auth::backend::{Resource, ResourceKind};
+use crate::domain::auth::{Access, Login};
 use crate::domain::broker::Broker;
 use crate::domain::vhost::Vhost;
+use serde::Serialize;
 use std::net::IpAddr;
 use std::sync::Arc;
 use thiserror::Error;
+use utoipa::ToSchema;
 
 /// Who makes a request.
 #[derive(Clone, Debug)]
@@ -155,6 +158,45 @@ impl Principal {
         match self {
             Principal::Owner(_) => true,
             Principal::User { login, .. } => broker.users.may_enter(&login.identity, vhost),
+        }
+    }
+}
+
+/// What a user may do with a queue or an exchange, or with anything in a virtual host at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Rights {
+    /// Declare and delete it.
+    pub configure: bool,
+    /// Publish to it, or bind it to an exchange.
+    pub write: bool,
+    /// Consume from it, or bind a queue to it.
+    pub read: bool,
+}
+
+impl Rights {
+    /// Returns what the principal may do with an object, which need not exist; without one, what it may do with some object. This
+    /// may ask a backend, which blocks.
+    pub fn of(
+        broker: &Broker,
+        principal: &Principal,
+        vhost: &str,
+        object: Option<(ResourceKind, String)>,
+    ) -> Self {
+        let may = |access| match principal {
+            Principal::Owner(_) => true,
+            Principal::User { login, .. } => match &object {
+                None => broker.users.permits_some(&login.identity, access, vhost),
+                Some((kind, name)) => {
+                    let (kind, name) = (*kind, name.as_str());
+                    let resource = Resource { vhost, kind, name };
+                    broker.users.permits(&login.identity, access, resource)
+                }
+            },
+        };
+        Rights {
+            configure: may(Access::Configure),
+            write: may(Access::Write),
+            read: may(Access::Read),
         }
     }
 }

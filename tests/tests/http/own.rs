@@ -389,3 +389,34 @@ fn users_see_and_move_what_they_may() {
         assert_eq!(queue["messages"], 1);
     });
 }
+
+#[test]
+fn what_a_user_may_do_is_told_before_it_tries() {
+    run(async {
+        let Some(broker) = broker().await else { return };
+        let user = json!({"password": "reader", "tags": "management"});
+        put(&broker, "/api/users/reader", user).await;
+        let permissions = json!({"configure": "^$", "write": "", "read": "^orders"});
+        put(&broker, "/api/permissions/%2F/reader", permissions).await;
+        let rights = |configure: bool, write: bool, read: bool| json!({"configure": configure, "write": write, "read": read});
+        for (path, expected) in [
+            ("/access/%2F", rights(false, false, true)),
+            ("/access/%2F?queue=orders.eu", rights(false, false, true)),
+            ("/access/%2F?queue=backlog", rights(false, false, false)),
+            (
+                "/access/%2F?exchange=amq.default",
+                rights(false, false, false),
+            ),
+        ] {
+            let request = format!("GET {path}");
+            let answer = ask_as(&broker, "reader", &request, "");
+            assert_eq!(answer, (200, expected), "{path}");
+            let answer = ask_as(&broker, "guest", &request, "");
+            assert_eq!(answer, (200, rights(true, true, true)), "{path}");
+        }
+        let no_vhost = ask_as(&broker, "reader", "GET /access/other", "");
+        assert_eq!(no_vhost.0, 404);
+        let both = ask_as(&broker, "reader", "GET /access/%2F?queue=a&exchange=b", "");
+        assert_eq!(both.0, 400);
+    });
+}

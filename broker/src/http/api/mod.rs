@@ -4,6 +4,7 @@
 //! folder above.
 
 mod about;
+mod access;
 mod bindings;
 mod connections;
 mod consumers;
@@ -86,6 +87,7 @@ struct Document;
 fn paths(config: &Config) -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(about::router(config))
+        .merge(access::router())
         .merge(bindings::router())
         .merge(connections::router())
         .merge(consumers::router())

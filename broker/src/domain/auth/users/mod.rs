@@ -16,7 +16,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::outcome::{AccountId, AuthError, Change, Identity, KnownBy};
 use super::pattern::{Origin, Pattern};
-use super::{PasswordHash, Permission, TopicAccess, User};
+use super::{Access, PasswordHash, Permission, TopicAccess, User};
 use crate::domain::limits::UserLimits;
 use crate::text::names::{NAME_MAX, check_length};
 use crate::text::pattern::PatternError;
@@ -34,6 +34,23 @@ struct CompiledPermission {
 }
 
 impl CompiledPermission {
+    fn pattern(&self, access: Access) -> &Pattern {
+        match access {
+            Access::Configure => &self.configure,
+            Access::Write => &self.write,
+            Access::Read => &self.read,
+        }
+    }
+
+    /// Returns the pattern as it was set.
+    fn written(&self, access: Access) -> &str {
+        match access {
+            Access::Configure => &self.record.configure,
+            Access::Write => &self.record.write,
+            Access::Read => &self.record.read,
+        }
+    }
+
     fn compile(record: Permission, origin: Origin) -> Result<Self, PatternError> {
         Ok(CompiledPermission {
             configure: Pattern::compile(&record.configure, origin)?,

@@ -51,11 +51,20 @@ impl Users {
         else {
             return false;
         };
-        match access {
-            Access::Configure => granted.configure.matches(name),
-            Access::Write => granted.write.matches(name),
-            Access::Read => granted.read.matches(name),
-        }
+        granted.pattern(access).matches(name)
+    }
+
+    /// Returns whether there may be a queue or an exchange to which the user has this access: false if its pattern allows
+    /// nothing. Backends are not asked about every name, so there may always be one.
+    pub fn permits_some(&self, user: &Identity, access: Access, vhost: &str) -> bool {
+        let KnownBy::Account(id) = &user.known_by else {
+            return self.may_enter(user, vhost);
+        };
+        let accounts = self.accounts.read();
+        let account = account_of(&accounts, user, *id);
+        let granted = account.and_then(|account| account.permissions.get(vhost));
+        let pattern = granted.map(|granted| granted.written(access));
+        pattern.is_some_and(|pattern| !matches!(pattern, "" | "^$"))
     }
 }
 
