@@ -420,3 +420,25 @@ fn what_a_user_may_do_is_told_before_it_tries() {
         assert_eq!(both.0, 400);
     });
 }
+
+#[test]
+fn the_overview_moves_for_those_who_see_only_some_virtual_hosts() {
+    run(async {
+        let Some(broker) = broker().await else { return };
+        let user = json!({"password": "reader", "tags": "management"});
+        put(&broker, "/api/users/reader", user).await;
+        let permissions = json!({"configure": "", "write": "", "read": ""});
+        put(&broker, "/api/permissions/%2F/reader", permissions).await;
+        put(&broker, "/api/queues/%2F/work", json!({})).await;
+        publish(&broker, "work", "one").await;
+        let path = "GET /overview?lengths_age=60&lengths_incr=5&msg_rates_age=60&msg_rates_incr=5";
+        eventually("the samples have the message", || async {
+            let (_, overview) = ask_as(&broker, "reader", path, "");
+            let newest = |details: &Value| details["samples"][0]["sample"].as_u64();
+            let published = newest(&overview["message_stats"]["publish_details"]);
+            let waiting = newest(&overview["queue_totals"]["messages_details"]);
+            ((published, waiting) == (Some(1), Some(1))).then_some(())
+        })
+        .await;
+    });
+}

@@ -97,7 +97,11 @@ fn a_session_is_a_cookie_for_the_browser_and_a_token_for_the_page() {
         let again = ask(&broker, "GET /api/session", &headers).await;
         assert_eq!(again.body["csrf_token"], session.csrf_token);
         let mut same = begun.body.clone();
-        same["expires_in"] = again.body["expires_in"].clone();
+        // Both are as of the answer.
+        for key in ["expires_in", "started_at"] {
+            assert!(again.body[key].as_u64() > Some(0), "{key}");
+            same[key] = again.body[key].clone();
+        }
         assert_eq!(again.body, same);
         let other = Session::begin(&broker, "guest").await;
         assert!(other.cookie != session.cookie && other.csrf_token != session.csrf_token);

@@ -12,7 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -33,9 +33,11 @@ struct CurrentSession {
     csrf_token: String,
     /// In how many seconds it ends, however much it is used.
     expires_in: u64,
+    /// When the broker started, in milliseconds since the epoch: there are no samples from before.
+    started_at: u64,
 }
 
-fn described(principal: &Principal, seen: Seen) -> ApiResult<Response> {
+fn described(api: &Api, principal: &Principal, seen: Seen) -> ApiResult<Response> {
     let (name, tags) = match principal {
         Principal::Owner(_) => (String::new(), Vec::new()),
         Principal::User { login, .. } => (login.identity.name.to_string(), login.tags.clone()),
@@ -45,7 +47,15 @@ fn described(principal: &Principal, seen: Seen) -> ApiResult<Response> {
         tags,
         csrf_token: seen.csrf_token,
         expires_in: seen.expires_in.as_secs(),
+        started_at: since_epoch(api.broker().started),
     })
+}
+
+/// Returns when something was, in milliseconds since the epoch, by the wall clock of now.
+fn since_epoch(then: Instant) -> u64 {
+    let then = SystemTime::now() - then.elapsed();
+    let since = then.duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis() as u64
 }
 
 /// Checks that a request has the header that pages of other origins cannot send.
@@ -75,7 +85,7 @@ async fn sign_in(State(api): State<Api>, request: Request) -> ApiResult<Response
         api.sessions().end(before);
     }
     let (id, seen) = api.sessions().begin(login.clone(), mark, Instant::now());
-    let answer = described(&principal, seen)?;
+    let answer = described(&api, &principal, seen)?;
     Ok(with_cookie(cookie.set(&id), answer))
 }
 
@@ -86,7 +96,7 @@ async fn current(State(api): State<Api>, request: Request) -> ApiResult<Response
     require_header(&parts)?;
     // Never 401, which browsers would write to their console: not being signed in is no mistake.
     match session::live(&api, &parts, false) {
-        Ok(Some(live)) => described(&live.principal, live.seen),
+        Ok(Some(live)) => described(&api, &live.principal, live.seen),
         Ok(None) | Err(_) => Ok(StatusCode::NO_CONTENT.into_response()),
     }
 }

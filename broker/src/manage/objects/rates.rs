@@ -9,7 +9,8 @@ use crate::engine::statistics::{ChurnCounts, ExchangeCounts, MessageStats, Track
 use crate::manage::access::{Principal, Right};
 use crate::manage::statistics::{Columns, Details, Ranges, Series};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// Shows counters, with samples of the ranges that were asked for.
@@ -226,26 +227,45 @@ impl Rates {
         vhosts
             .iter()
             .for_each(|vhost| sums.add(&vhost.statistics.sums()));
-        // Without the right nobody learns how much happens elsewhere.
-        let all = principal.has(Right::Monitoring);
-        let nobody = Tracked::default();
-        let tracked = if all {
-            &broker.statistics.broker
-        } else {
-            &nobody
-        };
-        if all {
+        let (mut lengths, stats) = if principal.has(Right::Monitoring) {
             sums.add(&broker.statistics.retired());
-        }
-        let columns = &Columns::BROKER;
-        let mut lengths = fields(&self.lengths(broker, tracked, columns));
+            let (tracked, columns) = (&broker.statistics.broker, &Columns::BROKER);
+            let lengths = fields(&self.lengths(broker, tracked, columns));
+            let stats = self.message_stats(broker, &sums.stats(), tracked, columns);
+            (lengths, stats.unwrap_or_default())
+        } else {
+            // Without the right nobody learns how much happens elsewhere.
+            self.of_vhosts(broker, &vhosts)
+        };
         lengths.extend(fields(totals));
-        let stats = self.message_stats(broker, &sums.stats(), tracked, columns);
         Map::from_iter([
             ("queue_totals".to_owned(), lengths.into()),
-            ("message_stats".to_owned(), stats.unwrap_or_default().into()),
+            ("message_stats".to_owned(), stats.into()),
             ("churn_rates".to_owned(), self.churn(broker).into()),
         ])
+    }
+
+    /// Returns how the numbers of messages of some virtual hosts move together, and their `message_stats`.
+    fn of_vhosts(
+        &self,
+        broker: &Broker,
+        vhosts: &[Arc<Vhost>],
+    ) -> (Map<String, Value>, MessageStatistics) {
+        let (tracked, columns) = (Tracked::default(), &Columns::VHOST);
+        let mut lengths = Value::Object(fields(&self.lengths(broker, &tracked, columns)));
+        let mut stats = Value::Object(Map::new());
+        for vhost in vhosts {
+            let (tracked, sums) = (&vhost.statistics.tracked, vhost.statistics.sums());
+            let own = self.lengths(broker, tracked, columns);
+            add(&mut lengths, fields(&own).into());
+            let own = self.message_stats(broker, &sums.stats(), tracked, columns);
+            add(&mut stats, own.unwrap_or_default().into());
+        }
+        let object = |value| match value {
+            Value::Object(object) => object,
+            _ => Map::new(),
+        };
+        (object(lengths), object(stats))
     }
 
     fn churn(&self, broker: &Broker) -> Map<String, Value> {
@@ -253,6 +273,35 @@ impl Rates {
         let values = ChurnCounts::NAMES.into_iter().zip(counts.values());
         let tracked = &broker.statistics.broker;
         self.counters(broker, tracked, &Columns::BROKER, values)
+    }
+}
+
+/// Adds figures to others of the same shape. Samples are of the same times, as they are of the same ranges.
+fn add(sum: &mut Value, other: Value) {
+    match (sum, other) {
+        (Value::Object(sum), Value::Object(other)) => {
+            for (key, value) in other {
+                match sum.get_mut(&key) {
+                    Some(_) if key == "timestamp" => {}
+                    Some(sum) => add(sum, value),
+                    None => {
+                        sum.insert(key, value);
+                    }
+                }
+            }
+        }
+        (Value::Array(sum), Value::Array(other)) => {
+            let both = sum.iter_mut().zip(other);
+            both.for_each(|(sum, other)| add(sum, other));
+        }
+        (Value::Number(sum), Value::Number(other)) => {
+            let whole = sum.as_u64().zip(other.as_u64());
+            let decimal = sum.as_f64().zip(other.as_f64());
+            let added = whole.map(|(sum, other)| sum.saturating_add(other).into());
+            let added = added.or_else(|| decimal.and_then(|(a, b)| Number::from_f64(a + b)));
+            *sum = added.unwrap_or(other);
+        }
+        _ => {}
     }
 }
 
@@ -266,5 +315,22 @@ fn fields(object: &impl Serialize) -> Map<String, Value> {
     match serde_json::to_value(object) {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn figures_of_virtual_hosts_add_up() {
+        let figures = |value: f64, sample: u64| json!({"publish": sample, "publish_details": {"rate": value, "samples": [{"sample": sample, "timestamp": 9}]}});
+        let mut sum = json!({});
+        add(&mut sum, figures(0.5, 3));
+        add(&mut sum, figures(1.0, 4));
+        assert_eq!(sum, figures(1.5, 7));
+        add(&mut sum, json!({"ack": 1}));
+        assert_eq!((&sum["ack"], &sum["publish"]), (&json!(1), &json!(7)));
     }
 }
