@@ -12,6 +12,18 @@ export class ApiError extends Error {
 let token = "-";
 let signedOut = () => {};
 
+// What the broker sends holds what clients wrote: such an object is no ordinary one, so that h() never takes it for attributes.
+class Sent {
+  toString() {
+    return JSON.stringify(this);
+  }
+}
+
+/** Marks an object of an answer, as a reviver of JSON.parse. */
+export function sent(value) {
+  return value?.constructor === Object ? Object.setPrototypeOf(value, Sent.prototype) : value;
+}
+
 /** path`/queues/${vhost}/${name}` encodes each value. */
 export function path(parts, ...values) {
   return parts.reduce((whole, part, index) => whole + encodeURIComponent(values[index - 1]) + part);
@@ -43,7 +55,7 @@ export async function request(method, address, options = {}) {
     throw new ApiError(0, "The broker does not answer.");
   }
   const text = await response.text();
-  if (response.ok) return raw ? text : text ? JSON.parse(text) : null;
+  if (response.ok) return raw ? text : text ? JSON.parse(text, (key, value) => sent(value)) : null;
   if (response.status === 401 && address !== "/session") {
     const before = token;
     if (!(await restore())) signedOut();

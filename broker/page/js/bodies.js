@@ -1,5 +1,7 @@
 // Bodies of messages: bytes as text, as JSON with indentation, and as hexadecimal numbers beside their characters.
 
+import { sent } from "./api.js";
+
 /** Returns the bytes of a base64 text. */
 export function fromBase64(text) {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
@@ -22,9 +24,16 @@ export function asText(bytes, isCut) {
   }
 }
 
-/** Returns JSON with line breaks and indentation, or null if it is none. Numbers, names and their order stay as they are. */
+// Each level is indented further: more levels than these would make megabytes of spaces.
+const DEEPEST = 50;
+const LONGEST = 1024 * 1024;
+
+/**
+ * Returns JSON with line breaks and indentation, or null if it is none, or too long or too deep to be readable. Numbers, names and
+ * their order stay as they are.
+ */
 export function indented(text) {
-  if (!/^\s*[[{]/.test(text)) return null;
+  if (text.length > LONGEST || !/^\s*[[{]/.test(text)) return null;
   try {
     JSON.parse(text);
   } catch {
@@ -39,6 +48,7 @@ export function indented(text) {
     if ((closes && !empty) || (!closes && (before === "{" || before === "[" || before === ","))) out += line();
     out += token === ":" ? ": " : token;
     if (token === "{" || token === "[") depth += 1;
+    if (depth > DEEPEST) return null;
     before = token;
   }
   return out;
@@ -57,7 +67,7 @@ export function hex(bytes) {
   return lines.join("\n");
 }
 
-/** Reads JSON and keeps integers that JavaScript cannot hold, where the browser can. */
+/** Reads an answer and keeps integers that JavaScript cannot hold, where the browser can. */
 export function parseExactly(text) {
-  return JSON.parse(text, (key, value, context) => (Number.isInteger(value) && !Number.isSafeInteger(value) && JSON.rawJSON ? JSON.rawJSON(context.source) : value));
+  return JSON.parse(text, (key, value, context) => (Number.isInteger(value) && !Number.isSafeInteger(value) && JSON.rawJSON ? JSON.rawJSON(context.source) : sent(value)));
 }

@@ -17,12 +17,25 @@ function parse(name) {
   return parsed.get(name);
 }
 
+// Only h() makes descriptions: an object from a client that looks like one is text.
+class Description {
+  constructor(tag, attributes, children) {
+    Object.assign(this, { tag, attributes, key: attributes.key, children });
+  }
+}
+
+class Text {
+  constructor(text) {
+    this.text = text;
+  }
+}
+
 /**
  * Describes an element: h("p.note#id", {title: "…", onclick: f, key: 1}, "text", [more], null).
  * `onmount` is called with the element once it is in the document, `style` is an object of properties.
  */
 export function h(name, attributes, ...children) {
-  if (attributes === null || typeof attributes !== "object" || Array.isArray(attributes) || attributes.tag) {
+  if (attributes?.constructor !== Object) {
     children.unshift(attributes);
     attributes = {};
   }
@@ -30,12 +43,12 @@ export function h(name, attributes, ...children) {
   const all = { ...attributes };
   if (classes.length) all.class = (attributes?.class ? [...classes, attributes.class] : classes).join(" ");
   if (id) all.id = id;
-  return { tag, attributes: all, key: all.key, children: flat(children) };
+  return new Description(tag, all, flat(children));
 }
 
 function flat(children) {
   const some = children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false && child !== true && child !== "");
-  return some.map((child) => (typeof child === "object" ? child : { text: String(child) }));
+  return some.map((child) => (child instanceof Description || child instanceof Text ? child : new Text(typeof child === "object" ? JSON.stringify(child) : String(child))));
 }
 
 /** Makes the children of an element look as described. */

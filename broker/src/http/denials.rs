@@ -56,7 +56,7 @@ impl Denials {
         }
         let caller = parts.extensions.get::<Caller>();
         let caller = caller.and_then(|Caller(caller)| caller.get().cloned());
-        let user = named_user(parts).or(caller);
+        let user = caller.or_else(|| named_user(parts));
         let user = user.as_deref().map(|user| shortened(user, NAME_MAX));
         if let Some(suppressed) = self.0.admit(Instant::now()) {
             // How many of these lines were left out before this one.

@@ -48,6 +48,11 @@ fn names_never_become_markup() {
 }
 
 #[test]
+fn values_of_clients_never_become_markup() {
+    visit("shows_hostile_values.py", &[]);
+}
+
+#[test]
 fn a_user_sees_and_is_offered_what_its_tags_and_permissions_allow() {
     visit("respects_tags.py", &[]);
 }

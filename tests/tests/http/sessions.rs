@@ -137,6 +137,29 @@ fn without_the_token_of_the_session_its_cookie_is_nothing() {
     });
 }
 
+/// A page on another port of the host may set a cookie of the same name, on a narrower path: browsers send that one first.
+#[test]
+fn a_cookie_that_somebody_else_has_set_keeps_nobody_out() {
+    run(async {
+        let Some(broker) = TestBroker::start_own().await else {
+            return;
+        };
+        let session = Session::begin(&broker, "guest").await;
+        let other = Session::begin(&broker, "guest").await;
+        let (name, _) = session.cookie.split_once('=').expect("a name");
+        for first in [format!("{name}=evil"), other.cookie.clone()] {
+            let cookies = format!("{first}; {}", session.cookie);
+            let token = ("x-csrf-token", &*session.csrf_token);
+            let both = [("cookie", &*cookies), token];
+            let me = ask(&broker, "GET /api/whoami", &both).await;
+            assert_eq!(me.status, 200, "{first}");
+            // Without a token nobody knows whose session the page would have.
+            let current = ask(&broker, "GET /api/session", &both).await;
+            assert_eq!(current.status, 204, "{first}");
+        }
+    });
+}
+
 #[test]
 fn no_form_and_no_page_of_another_origin_can_sign_in_or_use_a_session() {
     run(async {
@@ -405,7 +428,7 @@ fn with_tls_the_cookie_is_sent_over_tls_only() {
         let cookie = answer.lines().find(|line| line.starts_with("set-cookie: "));
         let cookie = cookie.unwrap_or_else(|| panic!("{answer}"));
         assert!(
-            cookie.contains(&format!("leveret_session_{port}=")),
+            cookie.contains(&format!("__Host-leveret_session_{port}=")),
             "{cookie}"
         );
         assert!(cookie.ends_with("; SameSite=Strict; Secure"), "{cookie}");

@@ -22,12 +22,14 @@ const REASONS = {
 };
 
 function death(vhost, entry, index) {
-  const { reason, queue, count: times = 1, time, exchange, "routing-keys": keys = [], "original-expiration": expiration } = entry;
-  const words = (REASONS[reason] ?? ((queue) => [`Died (${reason}) in `, queue]))(queueLink(vhost, queue ?? ""));
+  const { reason, queue, count: times = 1, time, exchange, "routing-keys": given, "original-expiration": expiration } = entry;
+  const keys = Array.isArray(given) ? given : [];
+  // Publishers can write this header, too, with anything in it.
+  const words = (Object.hasOwn(REASONS, reason) ? REASONS[reason] : (queue) => [`Died (${reason}) in `, queue])(queueLink(vhost, `${queue ?? ""}`));
   return h("li", { key: index },
     words, times > 1 ? ` ${count(times)} times` : " once",
     isTime(time) && [times > 1 ? ", first " : ", ", since(time * 1000), " ago"],
-    ". It had come through ", exchangeLink(vhost, exchange ?? ""), keys.length > 0 && [keys.length === 1 ? " with the key " : " with the keys ", keys.map((key, at) => [at > 0 && ", ", h("code", { key: at, dir: "auto" }, String(key) || "(empty)")])], ".",
+    ". It had come through ", exchangeLink(vhost, `${exchange ?? ""}`), keys.length > 0 && [keys.length === 1 ? " with the key " : " with the keys ", keys.map((key, at) => [at > 0 && ", ", h("code", { key: at, dir: "auto" }, String(key) || "(empty)")])], ".",
     expiration !== undefined && ` Its own time to live was ${duration(Number(expiration))}.`);
 }
 
@@ -53,13 +55,13 @@ function properties(vhost, { properties: given }) {
     reply_to: (name) => (name.startsWith("amq.rabbitmq.reply-to") ? name : queueLink(vhost, name)),
   };
   const names = Object.keys(others);
-  const readable = deaths(vhost, headers);
-  const shown = Object.keys(headers).filter((name) => !readable || !ABOUT_DEATH.test(name));
+  const died = deaths(vhost, headers);
+  const shown = Object.keys(headers).filter((name) => !died || !ABOUT_DEATH.test(name));
   return [
-    readable,
+    died,
     h("div.columns",
       h("div", h("h3", "Properties"), names.length ? facts(...names.map((name) => [name, h("span", { dir: "auto" }, written[name]?.(others[name]) ?? String(others[name]))])) : h("p.faint", "none")),
-      h("div", h("h3", "Headers"), shown.length ? headerTable(headers, shown) : h("p.faint", readable ? "no others" : "none"))),
+      h("div", h("h3", "Headers"), shown.length ? headerTable(headers, shown) : h("p.faint", died ? "no others" : "none"))),
   ];
 }
 
@@ -104,6 +106,15 @@ export function messageItem(view, message) {
       redelivered && h("span.badge.warn", "redelivered"), " ", dead && h("span.badge.bad", "dead-lettered"), " ", failures > 0 && h("span.badge.warn", `failed ${plural(failures, "time")}`)),
     message.open && h("div.parts",
       h("p.help", "It came through ", exchangeLink(vhost, exchange), `. ${plural(left, "message")} ${left === 1 ? "was" : "were"} behind it.`),
-      properties(vhost, message),
-      bodyPart(view, message)));
+      readable(() => properties(vhost, message)),
+      readable(() => bodyPart(view, message))));
+}
+
+// A message that this page cannot show must not hide the others, or the way to move and purge them.
+function readable(show) {
+  try {
+    return show();
+  } catch (error) {
+    return h("p.error", `This part of the message cannot be shown here: ${error.message}.`);
+  }
 }

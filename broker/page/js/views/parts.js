@@ -47,7 +47,7 @@ export function written(value) {
 export function argumentsOf(table, none = null) {
   const entries = Object.entries(table ?? {});
   if (entries.length === 0) return none;
-  const shown = (value) => (value?.constructor === Object && Object.keys(value).length ? argumentsOf(value) : h("code", written(value)));
+  const shown = (value) => (value && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length ? argumentsOf(value) : h("code", written(value)));
   return h("ul.table", entries.map(([name, value]) => h("li", { key: name }, h("span.faint", `${name}: `), shown(value))));
 }
 

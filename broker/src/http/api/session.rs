@@ -1,6 +1,7 @@
 //! Signing in to the management page and out again. RabbitMQ's page sends the password with every request instead.
 
 use super::about::credentials;
+use crate::http::denials::Caller;
 use crate::http::error::{ApiError, ApiResult};
 use crate::http::list::json;
 use crate::http::login::{log_in, peer_address};
@@ -73,6 +74,10 @@ async fn sign_in(State(api): State<Api>, request: Request) -> ApiResult<Response
     let (parts, body) = request.into_parts();
     require_header(&parts)?;
     let (user, password) = credentials(&api, body).await?;
+    // The log names who is refused, not whom an `Authorization` header names besides.
+    if let Some(Caller(caller)) = parts.extensions.get() {
+        let _ = caller.set(user.clone());
+    }
     // Before the password is checked, see there.
     let mark = api.broker().users.password_mark(&user);
     let principal = log_in(&api, user, &password, peer_address(&parts)).await?;
@@ -81,7 +86,7 @@ async fn sign_in(State(api): State<Api>, request: Request) -> ApiResult<Response
     };
     let cookie = SessionCookie::of(&parts);
     // Who signs in again does not need the old one.
-    if let Some(before) = cookie.id(&parts) {
+    for before in cookie.ids(&parts) {
         api.sessions().end(before);
     }
     let (id, seen) = api.sessions().begin(login.clone(), mark, Instant::now());

@@ -4,6 +4,9 @@ use crate::http::login::Client;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 
+/// The ids that are looked for in a request, at most.
+const IDS: usize = 8;
+
 /// What the cookies of a listener are called and how they are set. Browsers send a cookie to all ports of a host, so its
 /// name has the port in it: two brokers on one machine do not sign each other's users out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,21 +26,24 @@ impl SessionCookie {
         }
     }
 
+    /// Over TLS nobody but this host can set a cookie of this name, not even on another path (RFC 6265bis, 4.1.3.2).
     fn name(&self) -> String {
-        format!("leveret_session_{}", self.port)
+        let prefix = if self.secure { "__Host-" } else { "" };
+        format!("{prefix}leveret_session_{}", self.port)
     }
 
-    /// Returns the id that a request names.
-    pub(in crate::http) fn id<'a>(&self, parts: &'a Parts) -> Option<&'a str> {
+    /// Returns the ids that a request names: more than one if a page on another port of the host has set such a cookie, too.
+    pub(in crate::http) fn ids<'a>(&self, parts: &'a Parts) -> Vec<&'a str> {
         let name = self.name();
         let lists = parts.headers.get_all(header::COOKIE).iter();
-        let mut cookies = lists
+        let cookies = lists
             .filter_map(|list| list.to_str().ok())
             .flat_map(|list| list.split(';'));
-        cookies.find_map(|cookie| {
+        let ids = cookies.filter_map(|cookie| {
             let (named, value) = cookie.trim().split_once('=')?;
             (named == name).then_some(value)
-        })
+        });
+        ids.take(IDS).collect()
     }
 
     /// Returns the header that lets a browser keep an id until it ends.
@@ -51,9 +57,13 @@ impl SessionCookie {
     }
 
     fn header(&self, value: &str, lifetime: &str) -> HeaderValue {
-        let secure = if self.secure { "; Secure" } else { "" };
+        // The prefix of the name asks for this path.
+        let (path, secure) = match self.secure {
+            true => ("/", "; Secure"),
+            false => ("/api", ""),
+        };
         let text = format!(
-            "{}={value}; Path=/api; HttpOnly; SameSite=Strict{secure}{lifetime}",
+            "{}={value}; Path={path}; HttpOnly; SameSite=Strict{secure}{lifetime}",
             self.name()
         );
         // Ids are letters, digits, `-` and `_`.
@@ -80,9 +90,9 @@ mod tests {
             port,
             secure: false,
         };
-        assert_eq!(cookie(15672).id(&parts), Some("mine"));
-        assert_eq!(cookie(15671).id(&parts), Some("other"));
-        assert_eq!(cookie(1).id(&parts), None);
+        assert_eq!(cookie(15672).ids(&parts), ["mine", "second"]);
+        assert_eq!(cookie(15671).ids(&parts), ["other"]);
+        assert_eq!(cookie(1).ids(&parts), [""; 0]);
     }
 
     #[test]
@@ -98,7 +108,7 @@ mod tests {
             secure: true,
         };
         let clear =
-            "leveret_session_15671=; Path=/api; HttpOnly; SameSite=Strict; Secure; Max-Age=0";
+            "__Host-leveret_session_15671=; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=0";
         assert_eq!(encrypted.clear(), clear);
     }
 }

@@ -38,7 +38,7 @@ pub(in crate::http) fn csrf_token(headers: &HeaderMap) -> Option<&[u8]> {
 #[allow(clippy::result_large_err, reason = "it is the answer")]
 pub(in crate::http) fn resume(api: &Api, parts: &Parts) -> Result<Principal, Response> {
     let has_token = csrf_token(&parts.headers).is_some();
-    if !has_token || SessionCookie::of(parts).id(parts).is_none() {
+    if !has_token || SessionCookie::of(parts).ids(parts).is_empty() {
         return Err(no_credentials());
     }
     match live(api, parts, true) {
@@ -58,16 +58,21 @@ pub(in crate::http) fn found<'a>(
     parts: &'a Parts,
     checked: bool,
 ) -> ApiResult<Option<(&'a str, Seen)>> {
-    let Some(id) = SessionCookie::of(parts).id(parts) else {
-        return Ok(None);
-    };
-    let Some(seen) = api.sessions().find(id, Instant::now()) else {
-        return Ok(None);
-    };
-    let token = csrf_token(&parts.headers).unwrap_or_default();
-    if checked && !seen.has_token(token) {
-        return Err(ApiError::denied("X-CSRF-Token is not that of the session"));
+    let ids = SessionCookie::of(parts).ids(parts);
+    let known = |id: &&'a str| Some((*id, api.sessions().find(id, Instant::now())?));
+    let mut known: Vec<_> = ids.iter().filter_map(known).collect();
+    if checked && !known.is_empty() {
+        let token = csrf_token(&parts.headers).unwrap_or_default();
+        known.retain(|(_, seen)| seen.has_token(token));
+        if known.is_empty() {
+            return Err(ApiError::denied("X-CSRF-Token is not that of the session"));
+        }
     }
+    // Without a token nothing tells which of several cookies is the page's own: somebody else may have set one.
+    let ambiguous = !checked && ids.len() > 1;
+    let Some((id, seen)) = known.into_iter().next().filter(|_| !ambiguous) else {
+        return Ok(None);
+    };
     if is_from_elsewhere(&parts.headers) {
         let reason = "pages of other origins cannot use the session";
         return Err(ApiError::denied(reason));
