@@ -45,3 +45,18 @@ with browser() as visitor:
         guest.button("Sign in").click()
         guest.at("Overview")
         expect(connection).to_have_text("")
+
+    # What was clicked without a connection is shown when there is one: by itself, or when it is clicked again.
+    with guest.expecting("ERR_FAILED|Failed to fetch"):
+        for entry, clicks in [("Queues", 0), ("Exchanges", 1)]:
+            guest.page.route("**/*", lambda route: route.abort())
+            link = guest.link(entry, guest.page.get_by_role("navigation", name="Pages", exact=True))
+            link.click()
+            expect(guest.page.locator("h1")).to_have_text(entry)
+            expect(connection).to_contain_text("The broker does not answer")
+            guest.page.unroute("**/*")
+            for _ in range(clicks):
+                link.click()
+            guest.at(entry)
+            expect(guest.page.get_by_role("searchbox")).to_be_visible()
+            expect(connection).to_have_text("")

@@ -19,8 +19,7 @@ let user = null;
 let view = null;
 
 /** What a view's functions get: where it is, what it knows, and what it can do. */
-function open(address, routes) {
-  const [route, params, query] = resolve(address, routes);
+function open(address, [route, params, query]) {
   const place = address.split("?")[0];
   const one = {
     address, here: place, route, params, query, user, go,
@@ -79,6 +78,24 @@ function decode(part) {
   }
 }
 
+/** What stands for a view whose module could not be had: as any view it has missed an answer, and asks again. */
+function unloaded(address) {
+  const word = firstWord(address);
+  const { path = "", title = "Leveret" } = navigation.find((entry) => entry.path === `/${word}`) ?? {};
+  const load = async (one) => {
+    await Promise.resolve(routesOf(word)).catch(retry);
+    if (one === view) show();
+  };
+  return [{ path, title, load, render: () => null }, {}, {}];
+}
+
+// The broker answers, and the module is still not there: some browsers try only once, until the page is loaded anew.
+async function retry() {
+  await api.restore();
+  if (performance.now() > LOST) location.reload();
+  throw new api.ApiError(0, "The page is not complete.");
+}
+
 const currentAddress = () => location.hash || "#/";
 const firstWord = (address) => address.slice(2).split(/[/?]/)[0];
 
@@ -87,17 +104,14 @@ async function show() {
   const address = currentAddress();
   let routes = routesOf(firstWord(address));
   if (routes instanceof Promise) {
-    try {
-      routes = await routes;
-    } catch {
-      return notify("The broker does not answer. Try again later.", true);
-    }
+    routes = await routes.catch(() => null);
+    // Somebody has gone elsewhere, or another turn was faster.
     if (!user || address !== currentAddress()) return;
   }
   const before = view;
   before?.busy?.abort();
   clearTimeout(before?.timer);
-  view = open(address, routes);
+  view = open(address, routes ? resolve(address, routes) : unloaded(address));
   const sameView = before?.here === view.here;
   if (sameView) {
     // Only the query is another: what was there stays until the answer comes.
@@ -250,6 +264,7 @@ async function start() {
   window.addEventListener("hashchange", () => user && show());
   document.addEventListener("visibilitychange", () => !document.hidden && view && load(view));
   document.addEventListener("keydown", shortcut);
+  document.addEventListener("click", again);
   setInterval(watch, 1000);
   // Meanwhile the module of the first view comes; if it cannot be had, showing the view says so.
   Promise.resolve(routesOf(firstWord(currentAddress()))).catch(() => {});
@@ -260,6 +275,11 @@ async function start() {
     notify(error.message, true);
   }
   session ? signedIn(session) : draw();
+}
+
+/** A link to what is shown already: who clicks it because there was no answer wants one now. */
+function again({ target }) {
+  if (view?.error && target.closest?.("a")?.getAttribute("href") === location.hash) load(view);
 }
 
 function shortcut(event) {
