@@ -63,14 +63,32 @@ with furnished(), browser() as visitor:
             reader.page.goto(f"{URL}/{address}")
             expect(reader.page.get_by_role("alert")).to_contain_text("ou ")
             expect(reader.button("Sign out")).to_be_visible()
-    # The broker decides, whatever the page offers.
+    # What the permissions forbid is not offered, and a sentence says what it is.
+    lacks = reader.page.get_by_text("Your permissions do not let you")
+    reader.open("#/queues", "Queues")
+    expect(lacks).to_contain_text("declare or delete queues")
+    assert offers(reader, "Declare a queue") == 0
     reader.open("#/queues/staging/seen", "seen")
-    with reader.expecting("status of 40[13]"):
-        reader.button("Delete…").click()
-        reader.button("Delete", reader.dialog()).click()
-        expect(reader.dialog().get_by_role("alert")).to_contain_text("refused")
-        reader.button("Cancel", reader.dialog()).click()
-    assert api("GET", "/queues/staging/seen")["name"] == "seen"
+    expect(lacks).to_contain_text("publish, move messages, change bindings or delete the queue")
+    assert reader.button("Purge…").count() == 1
+    for name in ["Delete…", "Publish", "Declare one like it"]:
+        assert offers(reader, name) == 0, name
+    expect(reader.page.get_by_text("Add a binding")).to_have_count(0)
+    reader.open("#/queues/staging/seen?tab=messages", "seen")
+    expect(reader.button("Get")).to_be_visible()
+    assert offers(reader, "Move") == 0
+    reader.open("#/exchanges/staging/amq.topic", "amq.topic")
+    expect(lacks).to_contain_text("publish or change bindings")
+    for name in ["Publish", "Bind"]:
+        assert offers(reader, name) == 0, name
+    # A virtual host that is refused leaves the choice of another.
+    with reader.expecting("status of 404"):
+        for address in ["#/map?vhost=secret", "#/queues?vhost=secret"]:
+            reader.visit(address)
+            expect(reader.page.locator("main .empty")).to_contain_text("You have no permissions in secret")
+            expect(reader.page.get_by_label("Virtual host")).to_have_value("secret")
+        reader.page.get_by_label("Virtual host").select_option("staging")
+    expect(reader.row("seen")).to_be_visible()
 
     ops = visitor()
     ops.sign_in("ops", "ops")
@@ -80,11 +98,19 @@ with furnished(), browser() as visitor:
     # It sees that there are virtual hosts, but may not look into them.
     # How many queues there are beside a limit is asked for all the same.
     with ops.expecting("status of 404.*/api/queues/staging"):
-        go_everywhere(ops, without=["Map", "Trace"])
-    with ops.expecting("status of 404"):
-        ops.page.goto(f"{URL}/#/map?vhost=%2F")
-        expect(ops.page.get_by_role("alert")).to_contain_text("you have no permissions there")
-        ops.open("#/connections", "Connections")
+        go_everywhere(ops)
+    for address in ["#/queues", "#/exchanges", "#/streams", "#/map", "#/trace", "#/declare/queue"]:
+        ops.visit(address)
+        expect(ops.page.get_by_text("You have no permissions in any virtual host")).to_be_visible()
+        expect(ops.page.get_by_text("pip install")).to_have_count(0)
+    # With permissions in one of them these begin there.
+    api("PUT", "/permissions/staging/ops", {"configure": ".*", "write": ".*", "read": ".*"})
+    ops.page.reload()
+    for address, title in [("#/map", "Map of staging"), ("#/trace", "Trace a message"), ("#/declare/queue", "Declare a queue")]:
+        ops.open(address, title)
+        expect(ops.page.locator("main form, main figure").first).to_be_visible()
+    api("DELETE", "/permissions/staging/ops")
+    ops.open("#/connections", "Connections")
     expect(ops.page.locator("main tbody tr")).to_have_count(2)
     own.close()
 

@@ -1,7 +1,8 @@
 // Tables, and pages of long lists that the broker filters, sorts and cuts.
 
 import { h } from "./dom.js";
-import { withQuery } from "./api.js";
+import { loadAccesses, vhostChoice } from "./access.js";
+import { path, withQuery } from "./api.js";
 import { count } from "./format.js";
 
 /**
@@ -84,6 +85,27 @@ export async function loadPage(view, address, { columns, parameters, fallback } 
     throw error;
   }
 }
+
+/** Asks for the page of a list of all virtual hosts, or of that of the query; and once for what the user may do there. */
+export async function loadWithVhosts(view, address, options) {
+  const { vhost } = view.query;
+  const load = loadPage(view, vhost === undefined ? address : address + path`/${vhost}`, options).catch((error) => {
+    if (error.status !== 404) throw error;
+    // Another virtual host can be chosen.
+    return { items: [], total_count: 0, filtered_count: 0, page: 1, page_count: 1 };
+  });
+  const [list] = await Promise.all([load, loadAccesses(view)]);
+  return list;
+}
+
+/** The choice of the virtual host whose objects a list shows. */
+export const listedVhost = (view) => vhostChoice(view, { all: "All virtual hosts" });
+
+/** Whether a list has to say for each row where it belongs. */
+export const showsSeveral = ({ query, state }) => query.vhost === undefined && state.vhosts.length > 1;
+
+/** Whether a list shows no virtual host that the user may enter. */
+export const isClosed = ({ query, state }) => !state.vhosts.some((name) => (query.vhost ?? name) === name);
 
 /**
  * Cuts a list that the page has as a whole as the broker cuts others: searched by `text(row)`, sorted, and one page of it.

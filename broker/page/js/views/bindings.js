@@ -63,17 +63,17 @@ function form(view) {
 }
 
 /** The section of a queue's page. */
-export function bindingsSection(view) {
+export function bindingsSection(view, may) {
   const { bindings } = view.data;
   const { vhost, name } = view.params;
   const columns = [
     { title: "From", cell: ({ source }) => exchangeLink(vhost, source) },
     { title: "Routing key", cell: ({ source, routing_key: key }) => [h("span.mono", { dir: "auto" }, key === "" ? "(empty)" : key), !source && h("p.help", "Every queue is bound to the default exchange by its name. That cannot be removed.")] },
     { title: "Arguments", cell: ({ arguments: given }) => argumentsOf(given, "–") },
-    { title: "Remove", cell: (binding) => binding.source && h("button.small", { type: "button", "aria-label": `Remove the binding from ${binding.source} with the key ${binding.routing_key}`, onclick: removal(view, binding) }, "Remove…") },
-  ];
+    may.bind && { title: "Remove", cell: (binding) => binding.source && h("button.small", { type: "button", "aria-label": `Remove the binding from ${binding.source} with the key ${binding.routing_key}`, onclick: removal(view, binding) }, "Remove…") },
+  ].filter(Boolean);
   return h("section", h("h2", `Bindings (${count(bindings.length)})`),
     table({ label: `Bindings to ${name}`, columns, rows: bindings.slice(0, SHOWN), key: ({ source, properties_key: id }) => JSON.stringify([source, id]), empty: "None." }),
     bindings.length > SHOWN && h("p.help", `The first ${count(SHOWN)} are shown.`),
-    form(view));
+    may.bind && form(view));
 }

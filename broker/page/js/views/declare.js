@@ -1,6 +1,7 @@
 // The form that declares a queue: its type, and each argument of that type with a sentence on what it does.
 
 import { h } from "../dom.js";
+import { loadAccesses, lacking, noPermissions, vhostsWith } from "../access.js";
 import { path, request } from "../api.js";
 import { ARGUMENTS, argumentsOf, readArgument } from "../arguments.js";
 import { choice, check, fromPairs, pairs, text } from "../form.js";
@@ -20,7 +21,7 @@ function typedFor(argument, value) {
 
 /** The form as it is at first: empty, or like another queue. */
 function initial({ vhost, type, like, name }, vhosts, model) {
-  const form = { vhost: vhost ?? (vhosts.includes("/") ? "/" : vhosts[0]), type: type ?? "classic", name: name ?? "", durable: true, auto_delete: false, typed: {}, useDefaultExchange: false, free: [], model: Object.keys(model?.arguments ?? {}) };
+  const form = { vhost: [vhost, "/"].find((one) => vhosts.includes(one)) ?? vhosts[0], type: type ?? "classic", name: name ?? "", durable: true, auto_delete: false, typed: {}, useDefaultExchange: false, free: [], model: Object.keys(model?.arguments ?? {}) };
   if (!model) return form;
   Object.assign(form, { type: model.type ?? "classic", name: name ?? `${like}-copy`, durable: model.durable, auto_delete: model.auto_delete });
   for (const [key, value] of Object.entries(model.arguments)) {
@@ -84,7 +85,7 @@ function basics(view) {
   const { vhosts } = view.data;
   const set = (key) => (event) => { form[key] = event.target.type === "checkbox" ? event.target.checked : event.target.value; view.redraw(); };
   return h("section", h("div.fields",
-    vhosts.length > 1 && choice("Virtual host", "vhost", vhosts, null, { value: form.vhost, onchange: set("vhost") }),
+    (vhosts.length > 1 || (view.query.vhost ?? form.vhost) !== form.vhost) && choice("Virtual host", "vhost", vhosts, null, { value: form.vhost, onchange: set("vhost") }),
     text("Name", "name", "Names with separators, such as mail.failed, can share a policy.", { value: form.name, required: true, oninput: set("name") }),
     choice("Type", "type", TYPES, TYPES.find(([type]) => type === form.type)?.[2], { value: form.type, onchange: set("type") }),
     form.type === "classic" && h("div", { key: "durable" }, check("Durable", "durable", "It survives a restart, with its persistent messages.", { checked: form.durable, onchange: set("durable") })),
@@ -101,14 +102,15 @@ export const declareRoute = {
   async load(view) {
     const { vhost, like } = view.query;
     if (view.data) return view.data;
-    const [vhosts, model] = await Promise.all([view.get("/vhosts?columns=name"), like !== undefined && view.get(path`/queues/${vhost}/${like}`)]);
-    const names = vhosts.map(({ name }) => name);
-    view.state.form ??= initial(view.query, names, model);
-    return { vhosts: names };
+    const [model] = await Promise.all([like !== undefined && view.get(path`/queues/${vhost}/${like}`), loadAccesses({ ...view, query: {} })]);
+    const vhosts = vhostsWith({ ...view, query: {} }, "configure");
+    view.state.form ??= initial(view.query, vhosts, model);
+    return { vhosts };
   },
   render(view) {
     const { form, failure } = view.state;
-    if (view.data.vhosts.length === 0) return h("p.empty", "You have no permissions in any virtual host. An administrator can grant them.");
+    if (view.state.vhosts.length === 0) return h("div.empty", noPermissions(view));
+    if (view.data.vhosts.length === 0) return lacking([false, "declare queues"]);
     const all = argumentsOf(form.type);
     const groups = [...new Set(all.map(({ group }) => group))];
     return h("form.declare", { onsubmit: (event) => { event.preventDefault(); declare(view); }, autocomplete: "off" },

@@ -1,6 +1,7 @@
 // One exchange: what goes through it, what it was declared with, its bindings, and a message to publish.
 
 import { h } from "../dom.js";
+import { access, lacking, loadAccess } from "../access.js";
 import { path, remove, withQuery } from "../api.js";
 import { count, plural, rate } from "../format.js";
 import { chart, rangeChoice, rates, samplesQuery } from "../chart.js";
@@ -86,6 +87,15 @@ function details(exchange, policy) {
     h("a.button.plain", { href: withQuery("#/map", { vhost }) }, "Map")));
 }
 
+/** What the user may do here; `name` is the one in the address. */
+function rights(view) {
+  const { vhost, name } = view.params;
+  const [own, others] = [access(view, vhost, { exchange: name }), access(view, vhost)];
+  const isDefault = name === "amq.default";
+  // A binding needs the permission to write to its destination, and to read from its source.
+  return { destroy: own.configure, publish: own.write, bindFrom: own.read && others.write && !isDefault, bindTo: own.write && others.read && !isDefault, isDefault };
+}
+
 function publishing(view, { vhost, name, internal }) {
   return h("section", h("h2", "Publish a message"), internal
     ? h("p.help", "It is internal: clients cannot publish to it, messages come from exchanges that are bound to it.")
@@ -105,19 +115,24 @@ export const routes = [{
   above: () => [["#/exchanges", "Exchanges"]],
   async load(view) {
     const address = path`/exchanges/${view.params.vhost}/${view.params.name}`;
-    const exchange = await view.get(withQuery(address, samplesQuery(view.query.range, ["msg_rates"])));
+    const { vhost, name } = view.params;
+    const rights = [{ exchange: name }, {}].map((what) => loadAccess(view, vhost, what));
+    const [exchange] = await Promise.all([view.get(withQuery(address, samplesQuery(view.query.range, ["msg_rates"]))), ...rights]);
     const [policy, bound] = await Promise.all([policyOf(view, exchange), loadBindings(view, exchange)]);
     return { exchange, policy, bound };
   },
   render(view) {
     const { exchange, policy, bound } = view.data;
+    const may = rights(view);
+    const fixed = isSystem(exchange);
     return [
+      lacking([may.publish || exchange.internal, "publish"], [may.bindFrom || may.bindTo || may.isDefault, "change bindings"], [may.destroy || fixed, "delete the exchange"]),
       notes(exchange),
       rangeChoice(view, ["10m", "1h"]),
       h("div.columns", charts(view, exchange), details(exchange, policy)),
-      bindings(view, exchange, bound),
-      publishing(view, exchange),
-      !isSystem(exchange) && h("div.buttons.start", h("button.danger", { type: "button", onclick: () => askAndDelete(view, exchange) }, "Delete this exchange…")),
+      bindings(view, exchange, bound, may),
+      (may.publish || exchange.internal) && publishing(view, exchange),
+      !fixed && may.destroy && h("div.buttons.start", h("button.danger", { type: "button", onclick: () => askAndDelete(view, exchange) }, "Delete this exchange…")),
     ];
   },
 }];

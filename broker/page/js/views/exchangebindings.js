@@ -54,7 +54,7 @@ async function askAndRemove(view, vhost, binding) {
   if (sure) change(view, async () => {}, "The binding is removed.");
 }
 
-function columns(view, vhost, end) {
+function columns(view, vhost, end, may) {
   const other = end === "to"
     ? { title: "From the exchange", cell: (row) => exchangeLink(vhost, row.source) }
     : { title: "To", cell: (row) => [row.destination_type === "queue" ? queueLink(vhost, row.destination) : exchangeLink(vhost, row.destination), h("span.faint", ` ${row.destination_type}`)] };
@@ -62,16 +62,16 @@ function columns(view, vhost, end) {
     other,
     { title: "Routing key", class: "long", cell: (row) => (row.routing_key ? h("code", row.routing_key) : h("span.faint", "(empty)")) },
     { title: "Arguments", class: "long", cell: (row) => argumentsOf(row.arguments) },
-    { title: h("span.hidden", "Actions"), cell: (row) => row.source !== "" && h("button.small", { type: "button", "aria-label": `Remove ${described(row)}`, onclick: () => askAndRemove(view, vhost, row) }, "Remove…") },
-  ];
+    may[end === "to" ? "bindTo" : "bindFrom"] && { title: h("span.hidden", "Actions"), cell: (row) => row.source !== "" && h("button.small", { type: "button", "aria-label": `Remove ${described(row)}`, onclick: () => askAndRemove(view, vhost, row) }, "Remove…") },
+  ].filter(Boolean);
 }
 
-function list(view, vhost, end, rows, empty) {
+function list(view, vhost, end, rows, may, empty) {
   const wanted = (view.query.find ?? "").toLowerCase();
   const found = wanted ? rows.filter((row) => `${end === "to" ? row.source : row.destination}\n${row.routing_key}\n${written(row.arguments)}`.toLowerCase().includes(wanted)) : rows;
   return [
     table({
-      label: end === "to" ? "Bindings to it" : "Bindings from it", columns: columns(view, vhost, end), rows: found.slice(0, SHOWN),
+      label: end === "to" ? "Bindings to it" : "Bindings from it", columns: columns(view, vhost, end, may), rows: found.slice(0, SHOWN),
       key: (row) => `${row.source}\n${row.destination_type}\n${row.destination}\n${row.properties_key}`,
       empty: h("p", rows.length ? "No binding here has such a name, key or argument." : empty),
     }),
@@ -124,14 +124,18 @@ async function bind(view, exchange, form) {
   }, `Bound: ${described({ source, destination, routing_key: key })}.`);
 }
 
-function form(view, exchange) {
+const WAYS = [["queue", "to a queue"], ["exchange", "to an exchange"], ["from", "from an exchange"]];
+
+function form(view, exchange, may) {
   const { state } = view;
   state.bindingArguments ??= [];
-  const way = state.way ?? "queue";
+  const ways = WAYS.filter(([way]) => (way === "from" ? may.bindTo : may.bindFrom));
+  if (ways.length === 0) return null;
+  const way = state.way ?? ways[0][0];
   const type = routedBy(exchange);
   const headers = type === "headers" && way !== "from";
   return h("form.fields", { onsubmit: (event) => { event.preventDefault(); bind(view, exchange, event.target); } },
-    choice("Add a binding", "way", [["queue", "to a queue"], ["exchange", "to an exchange"], ["from", "from an exchange"]], "Messages go from the exchange to what is bound to it.", { value: way, onchange: (event) => { Object.assign(state, { way: event.target.value, suggested: [] }); view.redraw(); } }),
+    choice("Add a binding", "way", ways, "Messages go from the exchange to what is bound to it.", { value: way, onchange: (event) => { Object.assign(state, { way: event.target.value, suggested: [] }); view.redraw(); } }),
     text(way === "queue" ? "Name of the queue" : "Name of the exchange", "other", null, { required: true, list: "binding-names", oninput: (event) => suggest(view, exchange.vhost, way === "queue" ? "queues" : "exchanges", event.target.value) }),
     h("datalist#binding-names", (state.suggested ?? []).map((name) => h("option", { value: name, key: name }))),
     text(type === "x-consistent-hash" && way !== "from" ? "Weight" : "Routing key", "binding_key", way === "from" ? "It means what the other exchange's type makes of it." : TYPES[type]?.key, { maxlength: 255 }),
@@ -142,14 +146,14 @@ function form(view, exchange) {
     h("div.buttons.start", h("button.primary", { type: "submit" }, "Bind")));
 }
 
-/** The section of an exchange's bindings; `bound` is what loadBindings returned. */
-export function bindings(view, exchange, bound) {
+/** The section of an exchange's bindings; `bound` is what loadBindings returned, `may` which bindings the user may change. */
+export function bindings(view, exchange, bound, may) {
   if (!bound) return h("section", h("h2", "Bindings"), h("p.help", "Every queue of the virtual host is bound to the default exchange by its name. These bindings cannot be removed, and no others added."));
   const { from, to } = bound;
-  const empty = exchange.type === "x-local-random" ? "Nothing is bound to it yet: bind a queue below." : "Nothing is bound to it yet, so its messages are dropped or go to its alternate exchange. Bind a queue or an exchange below.";
+  const empty = exchange.type === "x-local-random" ? "Nothing is bound to it yet." : "Nothing is bound to it yet, so its messages are dropped or go to its alternate exchange.";
   return h("section",
     h("div.bar", h("h2", "Bindings"), h("span.found", `${plural(from.length, "binding")} from it, ${count(to.length)} to it`), h("span.spring"), (from.length + to.length > 20 || view.query.find) && search(view)),
-    list(view, exchange.vhost, "from", from, empty),
-    to.length > 0 && [h("h3", "From other exchanges to this one"), list(view, exchange.vhost, "to", to)],
-    form(view, exchange));
+    list(view, exchange.vhost, "from", from, may, empty),
+    to.length > 0 && [h("h3", "From other exchanges to this one"), list(view, exchange.vhost, "to", to, may)],
+    form(view, exchange, may));
 }

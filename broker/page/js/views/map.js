@@ -1,6 +1,7 @@
 // The map: exchanges, bindings and queues as a picture that moves.
 
 import { h, render } from "../dom.js";
+import { loadVhosts, noPermissions, vhostChoice, vhostOf } from "../access.js";
 import { download, path, withQuery } from "../api.js";
 import { count, plural, rate } from "../format.js";
 import { highlight, picture, standAlone, whole } from "../drawing.js";
@@ -10,24 +11,6 @@ import { table } from "../table.js";
 import { zoomable } from "../zoom.js";
 
 const SHAPE = "Width: messages a second. Bindings do not count: an edge carries at most what leaves its source, and what enters its target.";
-
-/** The virtual host that a view's query names, or the first. */
-export function vhostOf(view) {
-  const { vhosts = [] } = view.state;
-  return view.query.vhost ?? (vhosts.includes("/") ? "/" : vhosts[0]);
-}
-
-/** Asks once for the names of the virtual hosts. */
-export async function loadVhosts(view) {
-  view.state.vhosts ??= (await view.get("/vhosts?columns=name")).map(({ name }) => name);
-}
-
-/** A choice of the virtual host, or null if there is one only; `others` are query parameters that make no sense in another. */
-export function vhostChoice(view, others = {}) {
-  const { vhosts = [] } = view.state;
-  if (vhosts.length < 2) return null;
-  return h("select", { "aria-label": "Virtual host", title: "Virtual host", value: vhostOf(view), onchange: (event) => view.go(view.link({ ...others, vhost: event.target.value })) }, vhosts.map((name) => h("option", { value: name, key: name }, name)));
-}
 
 /** The address of the page of a queue or an exchange. */
 export function pageOf(vhost, { kind, name, missing }) {
@@ -199,8 +182,11 @@ export const routes = [{
     const vhost = vhostOf(view);
     if (vhost === undefined) return null;
     const { name, prefix } = view.query;
-    const [answer] = await Promise.all([view.get(withQuery(path`/map/${vhost}`, { name, prefix })), vhosts]);
-    return answer;
+    const answer = view.get(withQuery(path`/map/${vhost}`, { name, prefix })).catch((error) => {
+      if (error.status !== 404) throw error;
+      return null;
+    });
+    return (await Promise.all([answer, vhosts]))[0];
   },
-  render: (view) => (view.data ? drawn(view) : h("p.empty", "You have no permissions in any virtual host.")),
+  render: (view) => (view.data ? drawn(view) : [h("div.bar", vhostChoice(view, { prefix: undefined, name: undefined })), h("div.empty", noPermissions(view))]),
 }];

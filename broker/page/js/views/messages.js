@@ -63,8 +63,8 @@ function getSection(view) {
 }
 
 /** The part of a queue's page about its messages. */
-export function messagesTab(view) {
+export function messagesTab(view, may) {
   const { queue } = view.data;
   if (queue.type === "stream") return h("p.notice", "Consumers read a stream, from an offset of their choice (x-stream-offset). Messages cannot be got from it here.");
-  return [getSection(view), moveSection(view)];
+  return [may.get && getSection(view), may.move && moveSection(view)];
 }

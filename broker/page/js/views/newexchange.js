@@ -1,11 +1,11 @@
 // What types of exchanges there are, and the dialog that declares one.
 
 import { h } from "../dom.js";
+import { vhostsWith } from "../access.js";
 import { path, put } from "../api.js";
 import { dialog, notify } from "../dialog.js";
 import { check, choice, fromPairs, pairs, text, values } from "../form.js";
 import { exchangeAddress } from "../links.js";
-
 
 /** The types: what an exchange of each does with a message, and what its bindings' keys mean. */
 export const TYPES = {
@@ -70,8 +70,8 @@ async function declare(form, state) {
 
 /** Asks for an exchange to declare, declares it, and goes to its page. */
 export async function declareExchange(view) {
-  const { vhosts } = view.data;
-  const state = { type: "direct", delayed: "direct", hash: "", vhost: view.query.vhost ?? vhosts[0], arguments: [] };
+  const vhosts = vhostsWith(view, "configure");
+  const state = { type: "direct", delayed: "direct", hash: "", vhost: vhosts.includes("/") ? "/" : vhosts[0], arguments: [] };
   const declared = await dialog({
     title: "Declare an exchange",
     button: "Declare",

@@ -1,6 +1,7 @@
 // The broker at a glance: what it does now, how the node fares, what it listens on, its definitions.
 
 import { h } from "../dom.js";
+import { loadVhosts, noPermissions } from "../access.js";
 import { download, path, post, request, withQuery } from "../api.js";
 import { bytes, count, duration, percent, plural, rate } from "../format.js";
 import { chart, levels, rangeChoice, rates, samplesQuery } from "../chart.js";
@@ -107,7 +108,7 @@ export const routes = [{
   async load(view) {
     const range = samplesQuery(view.query.range);
     const node = view.may("monitoring") && view.get(withQuery("/nodes", samplesQuery(view.query.range, ["node_stats"])));
-    const [all, nodes, vhosts] = await Promise.all([view.get(withQuery("/overview", range)), node, view.get("/vhosts?columns=name")]);
+    const [all, nodes, vhosts] = await Promise.all([view.get(withQuery("/overview", range)), node, view.may() ? view.get("/vhosts?columns=name") : loadVhosts(view)]);
     return { all, node: nodes?.[0], vhosts };
   },
   render(view) {
@@ -126,7 +127,7 @@ export const routes = [{
         tile("#/queues", count(objects.queues), "queues"),
         tile("#/exchanges", count(objects.exchanges), "exchanges"),
         objects.consumers !== undefined && tile(null, count(objects.consumers), "consumers")),
-      objects.queues === 0 && objects.connections === 0 && h("section", h("h2", "Send a first message"), firstMessage()),
+      objects.queues === 0 && objects.connections === 0 && h("section", view.data.vhosts.length ? [h("h2", "Send a first message"), firstMessage()] : noPermissions(view)),
       rangeChoice(view),
       h("div.columns",
         h("section", chart({ title: "Messages a second", unit: "rate", series: messageRates(stats), empty: "Nothing was published yet." })),

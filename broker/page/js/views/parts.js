@@ -1,7 +1,7 @@
 // Pieces that the pages of clients, exchanges and streams share: arguments, facts, times, and links to other subjects.
 
 import { h } from "../dom.js";
-import { path, withQuery } from "../api.js";
+import { withQuery } from "../api.js";
 import { absolute, duration } from "../format.js";
 import { parseValue } from "../form.js";
 
@@ -13,24 +13,6 @@ export function traceAddress(vhost, exchange, key, headers) {
 /** Links to the policies of a virtual host; nothing if there is no policy. */
 export function policyLink(vhost, name) {
   return name && h("a", { href: withQuery("#/policies", { vhost }), "aria-label": `Policy ${name}`, dir: "auto" }, name);
-}
-
-/** Asks for a page of a list, or of its part in the virtual host of the query; and once for the names of virtual hosts. */
-export async function loadWithVhosts(view, address, loadPage, columns) {
-  const { vhost } = view.query;
-  const [list, vhosts] = await Promise.all([
-    loadPage(view, vhost === undefined ? address : address + path`/${vhost}`, { columns }),
-    view.data?.vhosts ?? view.get("/vhosts?columns=name").then((all) => all.map(({ name }) => name)),
-  ]);
-  return { list, vhosts };
-}
-
-/** The choice of the virtual host whose objects a list shows. */
-export function vhostChoice(view) {
-  const { vhosts } = view.data;
-  if (vhosts.length < 2) return null;
-  return h("select", { "aria-label": "Virtual host", value: view.query.vhost ?? "", onchange: (event) => view.go(view.link({ vhost: event.target.value || undefined, page: undefined })) },
-    h("option", { value: "" }, "All virtual hosts"), vhosts.map((name) => h("option", { value: name, key: name }, name)));
 }
 
 /** Writes the value of an argument as a person types it: a text that looks like something else has quotes. */

@@ -1,6 +1,7 @@
 // One queue: what it does, who consumes from it, what leads to it, and its messages.
 
 import { h } from "../dom.js";
+import { access, lacking, loadAccess } from "../access.js";
 import { path, remove, withQuery } from "../api.js";
 import { chart, rangeChoice, samplesQuery } from "../chart.js";
 import { confirm, dialog } from "../dialog.js";
@@ -142,17 +143,34 @@ async function destroy(view) {
   if (done) view.go("#/queues");
 }
 
-function buttons(view) {
-  const { queue } = view.data;
-  const { vhost, name, type } = queue;
+const DEFAULT = { exchange: "amq.default" };
+
+/** Asks what the user may do with a queue, with messages for it, and with other things of its virtual host. */
+function loadRights(view) {
+  const { vhost, name } = view.params;
+  return Promise.all([{ queue: name }, DEFAULT, {}].map((what) => loadAccess(view, vhost, what)));
+}
+
+/** What the user may do here. */
+function rights(view) {
+  const { vhost, name } = view.params;
+  const [own, others] = [access(view, vhost, { queue: name }), access(view, vhost)];
+  const publish = access(view, vhost, DEFAULT).write;
+  const isStream = view.data.queue.type === "stream";
+  return { get: own.read && !isStream, publish, move: own.read && publish && !isStream, bind: own.write && others.read, destroy: own.configure, declare: others.configure, isStream };
+}
+
+function buttons(view, may) {
+  const { vhost, name } = view.data.queue;
+  const tabs = [["", "Overview"], (may.get || may.isStream) && ["messages", "Messages"], may.publish && ["publish", "Publish"]].filter(Boolean);
   return h("div.bar",
-    h("nav.choice", { "aria-label": "Parts of this page" }, [["", "Overview"], ["messages", "Messages"], ["publish", "Publish"]].map(([tab, title]) =>
+    h("nav.choice", { "aria-label": "Parts of this page" }, tabs.map(([tab, title]) =>
       h("a", { key: title, href: view.link({ tab: tab || undefined }), "aria-current": (view.query.tab ?? "") === tab ? "true" : undefined }, title))),
-    type === "stream" && h("a", { href: streamAddress(vhost, name) }, "Offsets and readers"),
+    may.isStream && h("a", { href: streamAddress(vhost, name) }, "Offsets and readers"),
     h("span.spring"),
-    h("a.button.plain", { href: withQuery("#/declare/queue", { vhost, like: name }) }, "Declare one like it"),
-    type !== "stream" && h("button.danger", { type: "button", onclick: () => purge(view) }, "Purge…"),
-    h("button.danger", { type: "button", onclick: () => destroy(view) }, "Delete…"));
+    may.declare && h("a.button.plain", { href: withQuery("#/declare/queue", { vhost, like: name }) }, "Declare one like it"),
+    may.get && h("button.danger", { type: "button", onclick: () => purge(view) }, "Purge…"),
+    may.destroy && h("button.danger", { type: "button", onclick: () => destroy(view) }, "Delete…"));
 }
 
 export const queueRoute = {
@@ -164,20 +182,23 @@ export const queueRoute = {
     const { vhost, name } = view.params;
     const address = path`/queues/${vhost}/${name}`;
     const { tab, range } = view.query;
-    const [queue, bindings] = await Promise.all([view.get(withQuery(address, tab ? {} : samplesQuery(range))), view.get(`${address}/bindings`)]);
+    const [queue, bindings] = await Promise.all([view.get(withQuery(address, tab ? {} : samplesQuery(range))), view.get(`${address}/bindings`), loadRights(view)]);
     return { queue, bindings };
   },
   render(view) {
     const { queue } = view.data;
     const { tab } = view.query;
     const { vhost, name } = view.params;
+    const may = rights(view);
     const parts = {
-      messages: () => messagesTab(view),
-      publish: () => h("section", h("h2", "Publish a message"), h("p.help", "It goes to this queue by way of the default exchange."), publishForm(view, { vhost, exchange: "", routingKey: name })),
+      messages: () => messagesTab(view, may),
+      publish: () => may.publish && h("section", h("h2", "Publish a message"), h("p.help", "It goes to this queue by way of the default exchange."), publishForm(view, { vhost, exchange: "", routingKey: name })),
     };
     return [
-      buttons(view), tiles(queue), remarks(queue),
-      parts[tab]?.() ?? [charts(view), consumers(queue), bindingsSection(view), factsSection(queue)],
+      buttons(view, may),
+      lacking([may.get || may.isStream, "get or purge messages"], [may.publish, "publish"], [may.move || may.isStream, "move messages"], [may.bind, "change bindings"], [may.destroy, "delete the queue"]),
+      tiles(queue), remarks(queue),
+      parts[tab]?.() ?? [charts(view), consumers(queue), bindingsSection(view, may), factsSection(queue)],
     ];
   },
 };

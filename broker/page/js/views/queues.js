@@ -1,6 +1,7 @@
 // Queues: the list, and what can be done to several of them at once.
 
 import { h } from "../dom.js";
+import { access, lacking, noPermissions, vhostsWith } from "../access.js";
 import { path, put, remove, withQuery } from "../api.js";
 import { policyKeys } from "../arguments.js";
 import { bulk, nameList } from "../bulk.js";
@@ -8,10 +9,9 @@ import { levels, sparkline } from "../chart.js";
 import { fromPairs, pairs, text } from "../form.js";
 import { bytes, count, percent, plural, rate } from "../format.js";
 import { queueLink } from "../links.js";
-import { loadPage, orderOf, pager, searchBar, table } from "../table.js";
+import { isClosed, listedVhost, loadWithVhosts, orderOf, pager, searchBar, showsSeveral, table } from "../table.js";
 import { declareRoute } from "./declare.js";
 import { firstMessage } from "./first.js";
-import { vhostChoice } from "./parts.js";
 import { features, queueRoute, stateBadge } from "./queue.js";
 
 // The small charts show ten minutes by twenty samples.
@@ -143,36 +143,36 @@ function selectionBar(view) {
   const { selection } = view.state;
   if (selection.size === 0) return null;
   const rows = selectedRows(view);
-  const purgeable = rows.filter(({ type }) => type !== "stream");
+  const where = (right) => rows.filter(({ vhost }) => access(view, vhost)[right]);
+  const [readable, deletable] = [where("read"), where("configure")];
+  const purgeable = readable.filter(({ type }) => type !== "stream");
+  const some = (word, { length }, why = "") => (length < rows.length ? `${word} ${length}${why}…` : `${word}…`);
   return h("div.bar.selection", { role: "group", "aria-label": "What to do with the selected queues" },
     h("b", { role: "status" }, `${count(selection.size)} selected`),
-    purgeable.length > 0 && h("button.danger", { type: "button", onclick: () => purge(view, purgeable) }, purgeable.length < rows.length ? `Purge ${purgeable.length} (not streams)…` : "Purge…"),
-    h("button.danger", { type: "button", onclick: () => destroy(view, rows) }, "Delete…"),
+    purgeable.length > 0 && h("button.danger", { type: "button", onclick: () => purge(view, purgeable) }, some("Purge", purgeable, readable.length === rows.length ? " (not streams)" : "")),
+    deletable.length > 0 && h("button.danger", { type: "button", onclick: () => destroy(view, deletable) }, some("Delete", deletable)),
     view.may("policymaker") && h("button", { type: "button", onclick: () => setPolicy(view, rows) }, "Set policy…"),
     h("button.plain", { type: "button", onclick: () => { selection.clear(); view.redraw(); } }, "Select none"));
 }
 
 function nothing(view) {
-  const { list } = view.data;
+  const list = view.data;
   if (list.refused) return null;
+  if (isClosed(view)) return noPermissions(view);
   if (list.total_count > 0) return h("p", "No queue has such a name. ", h("a", { href: view.link({ name: undefined, regex: undefined, page: undefined }) }, "Show all"));
-  return [h("p", "There are no queues here. ", h("a", { href: withQuery("#/declare/queue", { vhost: view.query.vhost }) }, "Declare one"), ", or let a client do it."), firstMessage()];
+  return [h("p", "There are no queues here. ", vhostsWith(view, "configure").length > 0 && [h("a", { href: withQuery("#/declare/queue", { vhost: view.query.vhost }) }, "Declare one"), ", or let a client do it."]), firstMessage()];
 }
 
 const listRoute = {
   path: "/queues",
   title: "Queues",
-  async load(view) {
-    const { vhost } = view.query;
+  load(view) {
     const columns = new Set(["name", "vhost", "type", "policy", "messages", "messages_ready", "consumers", ...chosenColumns(view).flatMap(({ keys }) => keys)]);
     const parameters = columns.has("messages_details.samples") ? TREND : {};
-    const names = view.data?.vhosts ?? view.get("/vhosts?columns=name").then((all) => all.map(({ name }) => name));
-    const [list, vhosts] = await Promise.all([loadPage(view, vhost === undefined ? "/queues" : path`/queues/${vhost}`, { columns: [...columns], parameters }), names]);
-    return { list, vhosts };
+    return loadWithVhosts(view, "/queues", { columns: [...columns], parameters });
   },
   render(view) {
-    const { list, vhosts } = view.data;
-    const { state, query } = view;
+    const { data: list, state, query } = view;
     state.selection ??= new Set();
     // What is selected on other pages stays as it was seen there.
     const elsewhere = [...(state.seen ?? [])].filter(([key]) => state.selection.has(key));
@@ -180,13 +180,16 @@ const listRoute = {
     const vhostColumn = { title: "Virtual host", sort: "vhost", cell: ({ vhost }) => vhost };
     const columns = [
       { title: "Name", sort: "name", cell: ({ vhost, name }) => queueLink(vhost, name) },
-      query.vhost === undefined && vhosts.length > 1 && vhostColumn,
+      showsSeveral(view) && vhostColumn,
       ...chosenColumns(view),
     ].filter(Boolean);
+    const [mayDeclare, mayRead] = ["configure", "read"].map((right) => vhostsWith(view, right).length > 0);
+    const selection = mayDeclare || mayRead || view.may("policymaker") ? state.selection : undefined;
     return [
-      searchBar(view, list, "queue", vhostChoice(view), columnChoice(view), h("a.button", { href: withQuery("#/declare/queue", { vhost: query.vhost }) }, "Declare a queue")),
+      searchBar(view, list, "queue", listedVhost(view), columnChoice(view), mayDeclare && h("a.button", { href: withQuery("#/declare/queue", { vhost: query.vhost }) }, "Declare a queue")),
+      !isClosed(view) && lacking([mayDeclare, "declare or delete queues"], [mayRead, "purge them"]),
       selectionBar(view),
-      h("section", table({ label: "Queues", columns, rows: list.items, key: rowKey, name: rowName, order: orderOf(view), selection: state.selection, redraw: view.redraw, empty: nothing(view) })),
+      h("section", table({ label: "Queues", columns, rows: list.items, key: rowKey, name: rowName, order: orderOf(view), selection, redraw: view.redraw, empty: nothing(view) })),
       pager(view, list),
     ];
   },

@@ -1,12 +1,13 @@
 // Streams: their offsets, segments and readers.
 
 import { h } from "../dom.js";
+import { noPermissions } from "../access.js";
 import { path, withQuery } from "../api.js";
 import { bytes, count, percent, plural } from "../format.js";
 import { chart, levels, rangeChoice, rates, samplesQuery } from "../chart.js";
 import { channelAddress, queueAddress, streamAddress } from "../links.js";
-import { loadPage, orderOf, pager, searchBar, table } from "../table.js";
-import { argumentsOf, facts, loadWithVhosts, policyLink, vhostChoice } from "./parts.js";
+import { isClosed, listedVhost, loadWithVhosts, orderOf, pager, searchBar, showsSeveral, table } from "../table.js";
+import { argumentsOf, facts, policyLink } from "./parts.js";
 
 const COLUMNS = ["name", "vhost", "policy", "messages", "message_bytes", "first_offset", "next_offset", "segments", "disk_bytes", "readers"];
 
@@ -19,11 +20,10 @@ channel.basic_publish("", "events", b"Hello World!")
 connection.close()`;
 
 function columns(view) {
-  const several = view.data.vhosts.length > 1 && view.query.vhost === undefined;
   const figure = (title, key, write = count, help) => ({ title, sort: key, number: true, help, cell: (row) => write(row[key]) });
   return [
     { title: "Name", sort: "name", cell: (row) => h("a", { href: streamAddress(row.vhost, row.name) }, row.name) },
-    several && { title: "Virtual host", sort: "vhost", class: "long", cell: (row) => row.vhost },
+    showsSeveral(view) && { title: "Virtual host", sort: "vhost", class: "long", cell: (row) => row.vhost },
     figure("Messages", "messages"), figure("Size", "message_bytes", bytes, "The bytes of the messages"),
     figure("First offset", "first_offset", count, "The oldest message that is still there"),
     figure("Next offset", "next_offset", count, "What the next message gets"),
@@ -33,22 +33,23 @@ function columns(view) {
   ].filter(Boolean);
 }
 
-function empty(total) {
-  if (total) return h("p", "No stream has such a name.");
+function empty(view, { total_count: total, refused }) {
+  if (isClosed(view)) return noPermissions(view);
+  if (total || refused) return h("p", "No stream has such a name.");
   return [h("p", "There is no stream yet. A stream is a log on disk: any number of consumers read it, each from an offset of its choice, and nothing is gone because it was read. ", h("code", "pip install pika"), ", then run:"), h("pre", FIRST(location.hostname))];
 }
 
 const all = {
   path: "/streams",
   title: "Streams",
-  load: (view) => loadWithVhosts(view, "/streams", loadPage, COLUMNS),
+  load: (view) => loadWithVhosts(view, "/streams", { columns: COLUMNS }),
   render(view) {
-    const { list } = view.data;
+    const list = view.data;
     return [
-      searchBar(view, list, "stream", vhostChoice(view)),
+      searchBar(view, list, "stream", listedVhost(view)),
       h("section", table({
         label: "Streams", columns: columns(view), rows: list.items, order: orderOf(view),
-        key: ({ vhost, name }) => JSON.stringify([vhost, name]), empty: empty(list.total_count || list.refused),
+        key: ({ vhost, name }) => JSON.stringify([vhost, name]), empty: empty(view, list),
       }), pager(view, list)),
     ];
   },

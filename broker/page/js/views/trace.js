@@ -1,26 +1,18 @@
 // The trace: where a message would go, and why, without sending it.
 
 import { h } from "../dom.js";
+import { loadVhosts, noPermissions, vhostChoice, vhostOf } from "../access.js";
 import { path, request, withQuery } from "../api.js";
 import { picture, whole } from "../drawing.js";
-import { area, field, fromPairs, pairs, parseValue, text } from "../form.js";
+import { area, field, fromPairs, pairs, text } from "../form.js";
 import { count, plural } from "../format.js";
 import { graphOf } from "../graph.js";
 import { layout } from "../layout.js";
-import { loadVhosts, pageOf, vhostChoice, vhostOf } from "./map.js";
+import { pageOf } from "./map.js";
+import { written } from "./parts.js";
 
 // More than that is no picture of one message any more.
 const MOST_DRAWN = 60;
-
-// What a header's value looks like in the form: parseValue reads it back as the same.
-function written(value) {
-  if (typeof value !== "string") return JSON.stringify(value);
-  try {
-    return parseValue(value) === value ? value : JSON.stringify(value);
-  } catch {
-    return JSON.stringify(value);
-  }
-}
 
 function headersIn({ headers }) {
   try {
@@ -69,7 +61,11 @@ function changed(view) {
 
 async function ask(view, vhost) {
   const { exchange = "", routing_key = "", headers } = view.query;
-  const list = await view.get(withQuery(path`/exchanges/${vhost}`, { page: 1, page_size: 50, name: exchange, columns: "name,type" }));
+  const list = await view.get(withQuery(path`/exchanges/${vhost}`, { page: 1, page_size: 50, name: exchange, columns: "name,type" })).catch((error) => {
+    if (error.status !== 404) throw error;
+    return null;
+  });
+  if (!list) return { refused: true };
   view.state.exchanges = list.items.filter(({ name }) => name);
   if (!exchange && !routing_key && !headers) return {};
   const missing = { problem: `There is no exchange “${exchange}” in this virtual host, or you have no permissions there.` };
@@ -159,7 +155,8 @@ function step(view, { exchange, type, reached_by: by, bindings, not_shown: hidde
 }
 
 function result(view) {
-  const { answer, problem } = view.data;
+  const { answer, problem, refused } = view.data;
+  if (refused) return noPermissions(view);
   if (problem) return h("p.error", { role: "alert" }, problem);
   if (!answer) return h("p.empty", "Name an exchange, or for the default exchange type the name of a queue as routing key: its way appears here as you type.");
   return [
@@ -187,5 +184,5 @@ export const routes = [{
     h("p.help", "The broker says where it would route such a message, by the same rules as a publish. Nothing is sent, and nothing is counted."),
     h("section", fields(view)),
     result(view),
-  ] : h("p.empty", "You have no permissions in any virtual host.")),
+  ] : h("div.empty", noPermissions(view))),
 }];
