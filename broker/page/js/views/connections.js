@@ -9,6 +9,7 @@ import { notify } from "../dialog.js";
 import { text } from "../form.js";
 import { connectionAddress } from "../links.js";
 import { loadPage, orderOf, pager, searchBar, table } from "../table.js";
+import { loadPort, program } from "./first.js";
 import { messageRates } from "./overview.js";
 import { argumentsOf, facts, since } from "./parts.js";
 import { channelColumns, CHANNEL_COLUMNS, routes as channels } from "./channels.js";
@@ -107,23 +108,21 @@ function stateNotes(rows) {
     .map(([state, number]) => h("p.notice", { key: state, role: "status" }, h("b", `${plural(number, "connection")} of this page: ${state}. `), STATES[state][1]));
 }
 
-const CONNECT = (host) => `import pika
-
-connection = pika.BlockingConnection(pika.ConnectionParameters("${host}"))
-print(connection)
-connection.sleep(60)`;
-
 function empty(view) {
   const { user } = view.query;
   if (view.data.total_count || view.data.refused) return h("p", "No connection has such a name. The search looks at addresses, such as 10.0.0.7.");
   if (user !== undefined && user !== view.user.name) return h("p", `${user} has no connection.`);
-  return [h("p", view.may("monitoring") && user === undefined ? "No client is connected." : "You have no connections.", " One that stays for a minute:"), h("pre", CONNECT(location.hostname))];
+  return [h("p", view.may("monitoring") && user === undefined ? "No client is connected." : "You have no connections.", " One that stays for a minute:"), program(view, "connection.sleep(60)")];
 }
 
 const list = {
   path: "/connections",
   title: "Connections",
-  load: (view) => loadPage(view, view.query.user === undefined ? "/connections" : path`/connections/username/${view.query.user}`, { columns: COLUMNS }),
+  async load(view) {
+    const list = await loadPage(view, view.query.user === undefined ? "/connections" : path`/connections/username/${view.query.user}`, { columns: COLUMNS });
+    if (list.total_count === 0) await loadPort(view);
+    return list;
+  },
   render(view) {
     const { data } = view;
     const selected = (view.state.selected ??= new Set());

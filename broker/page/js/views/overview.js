@@ -7,7 +7,7 @@ import { bytes, count, duration, percent, plural, rate } from "../format.js";
 import { chart, levels, rangeChoice, rates, samplesQuery } from "../chart.js";
 import { dialog } from "../dialog.js";
 import { field } from "../form.js";
-import { firstMessage } from "./first.js";
+import { firstMessage, loadPort } from "./first.js";
 
 /** The series of a chart of message_stats, in the order of a message's life. */
 export function messageRates(stats) {
@@ -109,6 +109,7 @@ export const routes = [{
     const range = samplesQuery(view.query.range);
     const node = view.may("monitoring") && view.get(withQuery("/nodes", samplesQuery(view.query.range, ["node_stats"])));
     const [all, nodes, vhosts] = await Promise.all([view.get(withQuery("/overview", range)), node, view.may() ? view.get("/vhosts?columns=name") : loadVhosts(view)]);
+    if (all.object_totals.queues === 0) await loadPort(view);
     return { all, node: nodes?.[0], vhosts };
   },
   render(view) {
@@ -127,7 +128,7 @@ export const routes = [{
         tile("#/queues", count(objects.queues), "queues"),
         tile("#/exchanges", count(objects.exchanges), "exchanges"),
         objects.consumers !== undefined && tile(null, count(objects.consumers), "consumers")),
-      objects.queues === 0 && objects.connections === 0 && h("section", view.data.vhosts.length ? [h("h2", "Send a first message"), firstMessage()] : noPermissions(view)),
+      objects.queues === 0 && objects.connections === 0 && h("section", view.data.vhosts.length ? [h("h2", "Send a first message"), firstMessage(view)] : noPermissions(view)),
       rangeChoice(view),
       h("div.columns",
         h("section", chart({ title: "Messages a second", unit: "rate", series: messageRates(stats), empty: "Nothing was published yet." })),

@@ -10,9 +10,9 @@ export function traceAddress(vhost, exchange, key, headers) {
   return withQuery("#/trace", { vhost, exchange, routing_key: key, headers: headers && JSON.stringify(headers) });
 }
 
-/** Links to the policies of a virtual host; nothing if there is no policy. */
-export function policyLink(vhost, name) {
-  return name && h("a", { href: withQuery("#/policies", { vhost }), "aria-label": `Policy ${name}`, dir: "auto" }, name);
+/** A link to a policy in the list of its virtual host, with `kind` "operator" to one of those; nothing if there is no policy. */
+export function policyLink(vhost, name, kind) {
+  return name && h("a", { href: withQuery("#/policies", { kind, vhost, name }), "aria-label": `${kind ? "Operator policy" : "Policy"} ${name}`, dir: "auto" }, name);
 }
 
 /** Writes the value of an argument as a person types it: a text that looks like something else has quotes. */

@@ -82,7 +82,7 @@ function factsSection(queue) {
     facts(["Virtual host", vhost], ["Type", queue.type ?? "classic"], ["State", stateBadge(queue)],
       ["Life", [queue.durable ? "survives a restart" : "transient: goes with a restart", queue.auto_delete && ", deleted with its last consumer (auto-delete)", queue.exclusive && ", exclusive to one connection"]],
       ["Arguments", definition(vhost, queue.arguments)],
-      ["Policy", policyLink(vhost, policy) ?? "none"], ["Operator policy", policyLink(vhost, operator)],
+      ["Policy", policyLink(vhost, policy) ?? "none"], ["Operator policy", policyLink(vhost, operator, "operator")],
       ["They set", (policy || operator) && definition(vhost, queue.effective_policy_definition)],
       ["Owner", owner?.name && h("a", { href: connectionAddress(owner.name) }, owner.name)], ["Node", queue.leader ?? queue.node]),
     facts(["Message bodies", `${bytes(queue.message_bytes_ready)} ready, ${bytes(queue.message_bytes_unacknowledged)} unacknowledged`],

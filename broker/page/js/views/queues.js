@@ -11,7 +11,7 @@ import { bytes, count, percent, plural, rate } from "../format.js";
 import { queueLink } from "../links.js";
 import { isClosed, listedVhost, loadWithVhosts, orderOf, pager, searchBar, showsSeveral, table } from "../table.js";
 import { declareRoute } from "./declare.js";
-import { firstMessage } from "./first.js";
+import { firstMessage, loadPort } from "./first.js";
 import { features, queueRoute, stateBadge } from "./queue.js";
 
 // The small charts show ten minutes by twenty samples.
@@ -50,8 +50,8 @@ const COLUMNS = [
   number("memory", "Memory", "memory", bytes, false, "What the queue takes in memory"),
 ];
 
-function policyCell({ policy, operator_policy: operator }) {
-  return [policy, operator].map((name, index) => name && [h("a.badge", { href: withQuery("#/policies", { name }), title: index ? "the operator policy that applies" : "the policy that applies" }, name), " "]);
+function policyCell({ vhost, policy, operator_policy: operator }) {
+  return [policy, operator].map((name, index) => name && [h("a.badge", { href: withQuery("#/policies", { kind: index ? "operator" : undefined, vhost, name }), title: index ? "the operator policy that applies" : "the policy that applies" }, name), " "]);
 }
 
 function trend({ messages_details: details, messages }) {
@@ -160,16 +160,18 @@ function nothing(view) {
   if (list.refused) return null;
   if (isClosed(view)) return noPermissions(view);
   if (list.total_count > 0) return h("p", "No queue has such a name. ", h("a", { href: view.link({ name: undefined, regex: undefined, page: undefined }) }, "Show all"));
-  return [h("p", "There are no queues here. ", vhostsWith(view, "configure").length > 0 && [h("a", { href: withQuery("#/declare/queue", { vhost: view.query.vhost }) }, "Declare one"), ", or let a client do it."]), firstMessage()];
+  return [h("p", "There are no queues here. ", vhostsWith(view, "configure").length > 0 && [h("a", { href: withQuery("#/declare/queue", { vhost: view.query.vhost }) }, "Declare one"), ", or let a client do it."]), firstMessage(view)];
 }
 
 const listRoute = {
   path: "/queues",
   title: "Queues",
-  load(view) {
+  async load(view) {
     const columns = new Set(["name", "vhost", "type", "policy", "messages", "messages_ready", "consumers", ...chosenColumns(view).flatMap(({ keys }) => keys)]);
     const parameters = columns.has("messages_details.samples") ? TREND : {};
-    return loadWithVhosts(view, "/queues", { columns: [...columns], parameters });
+    const list = await loadWithVhosts(view, "/queues", { columns: [...columns], parameters });
+    if (list.total_count === 0) await loadPort(view);
+    return list;
   },
   render(view) {
     const { data: list, state, query } = view;

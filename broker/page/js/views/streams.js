@@ -7,17 +7,15 @@ import { bytes, count, percent, plural } from "../format.js";
 import { chart, levels, rangeChoice, rates, samplesQuery } from "../chart.js";
 import { channelAddress, queueAddress, streamAddress } from "../links.js";
 import { isClosed, listedVhost, loadWithVhosts, orderOf, pager, searchBar, showsSeveral, table } from "../table.js";
+import { loadPort, program } from "./first.js";
 import { argumentsOf, facts, policyLink } from "./parts.js";
 
 const COLUMNS = ["name", "vhost", "policy", "messages", "message_bytes", "first_offset", "next_offset", "segments", "disk_bytes", "readers"];
 
-const FIRST = (host) => `import pika
-
-connection = pika.BlockingConnection(pika.ConnectionParameters("${host}"))
-channel = connection.channel()
-channel.queue_declare("events", durable=True, arguments={"x-queue-type": "stream", "x-max-age": "7D"})
-channel.basic_publish("", "events", b"Hello World!")
-connection.close()`;
+const FIRST = [
+  "channel = connection.channel()", 'channel.queue_declare("events", durable=True, arguments={"x-queue-type": "stream", "x-max-age": "7D"})',
+  'channel.basic_publish("", "events", b"Hello World!")', "connection.close()",
+];
 
 function columns(view) {
   const figure = (title, key, write = count, help) => ({ title, sort: key, number: true, help, cell: (row) => write(row[key]) });
@@ -36,13 +34,17 @@ function columns(view) {
 function empty(view, { total_count: total, refused }) {
   if (isClosed(view)) return noPermissions(view);
   if (total || refused) return h("p", "No stream has such a name.");
-  return [h("p", "There is no stream yet. A stream is a log on disk: any number of consumers read it, each from an offset of its choice, and nothing is gone because it was read. ", h("code", "pip install pika"), ", then run:"), h("pre", FIRST(location.hostname))];
+  return [h("p", "There is no stream yet. A stream is a log on disk: any number of consumers read it, each from an offset of its choice, and nothing is gone because it was read. ", h("code", "pip install pika"), ", then run:"), program(view, ...FIRST)];
 }
 
 const all = {
   path: "/streams",
   title: "Streams",
-  load: (view) => loadWithVhosts(view, "/streams", { columns: COLUMNS }),
+  async load(view) {
+    const list = await loadWithVhosts(view, "/streams", { columns: COLUMNS });
+    if (list.total_count === 0) await loadPort(view);
+    return list;
+  },
   render(view) {
     const list = view.data;
     return [
@@ -73,7 +75,7 @@ function details(view) {
     ["Segments", stream.segments !== undefined && count(stream.segments)],
     ["On disk", stream.disk_bytes !== undefined && bytes(stream.disk_bytes)],
     ["Retention", retention(view.data)],
-    ["Policy", policyLink(stream.vhost, stream.policy)], ["Operator policy", policyLink(stream.vhost, queue.operator_policy)],
+    ["Policy", policyLink(stream.vhost, stream.policy)], ["Operator policy", policyLink(stream.vhost, queue.operator_policy, "operator")],
     ["Arguments", argumentsOf(stream.arguments)]),
   h("div.buttons.start", h("a.button.plain", { href: queueAddress(stream.vhost, stream.name) }, "Publish, bindings, delete: its queue page")));
 }
