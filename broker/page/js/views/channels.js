@@ -22,6 +22,17 @@ const MODES = {
   tx: "Transactions: what it publishes and acknowledges counts with tx.commit.",
 };
 
+/** What the states of channels mean, with the look of their badges. */
+const STATES = {
+  running: ["good", "It is open, and works or waits for work."],
+  flow: ["warn", "Its publishes come faster than the broker can store, so they are read more slowly for moments. Nothing is lost; if it lasts, publish less, or give the broker a faster disk."],
+};
+
+function stateBadge({ state }) {
+  const [look = "", meaning] = STATES[state] ?? [];
+  return state ? h("span.badge", { class: look, title: meaning }, state) : "–";
+}
+
 function mode({ confirm, transactional }) {
   const name = confirm ? "confirm" : transactional ? "tx" : null;
   return name ? h("span.badge", { title: MODES[name] }, name) : h("span.faint", "–");
@@ -40,6 +51,7 @@ export function channelColumns() {
     { title: "Channel", sort: "name", class: "wide", cell: (row) => h("a", { href: channelAddress(row.name) }, row.name) },
     { title: "User", sort: "user", class: "long", ofConnection: true, cell: (row) => row.user },
     { title: "Virtual host", sort: "vhost", class: "long", ofConnection: true, cell: (row) => row.vhost },
+    { title: "State", sort: "state", cell: stateBadge },
     { title: "Mode", cell: mode },
     figure("Consumers", "consumer_count"),
     { title: "Prefetch", sort: "prefetch_count", class: "nowrap", cell: prefetch, help: "How many messages a consumer may have unacknowledged" },
@@ -80,7 +92,7 @@ function details(channel) {
   const which = channel.confirm ? "confirm" : channel.transactional ? "tx" : null;
   return h("section", h("h2", "Facts"), facts(
     ["Connection", connection.name && h("a", { href: connectionAddress(connection.name) }, connection.name)],
-    ["Number", channel.number], ["User", channel.user], ["Virtual host", channel.vhost], ["State", channel.state],
+    ["Number", channel.number], ["User", channel.user], ["Virtual host", channel.vhost], ["State", channel.state && [stateBadge(channel), h("p.help", STATES[channel.state]?.[1])]],
     ["Mode", which ? [mode(channel), h("p.help", MODES[which])] : "neither confirms nor transactions: a publisher does not learn what was lost"],
     ["Prefetch", [prefetch(channel), h("p.help", "“Each” applies to consumers that are started from now on, “in all” to the channel as a whole.")]],
     ["Unacknowledged", count(channel.messages_unacknowledged)],

@@ -20,19 +20,24 @@ const COLUMNS = [
   "recv_oct_details.rate", "send_oct_details.rate",
 ];
 
-/** What a connection's state means and what to do, with the look of its badge. */
+/** The look of a connection's state, what it means, and for those who may see alarms where to look. */
 const STATES = {
   running: ["good", null],
   starting: ["", "The client has not opened a virtual host yet."],
   flow: ["warn", "It publishes faster than the broker can store, so it is read more slowly for moments. Nothing is lost; if it lasts, publish less, or give the broker a faster disk."],
-  blocking: ["warn", "An alarm is in force: the next message that it publishes blocks it. The overview says which alarm."],
-  blocked: ["bad", "An alarm (memory or disk space is low) blocks it: what it publishes is not read until the alarm ends, what it consumes goes on. The overview says what to do."],
+  blocking: ["warn", "An alarm is in force: the next message that it publishes blocks it.", "The overview says which alarm."],
+  blocked: ["bad", "An alarm (memory or disk space is low) blocks it: what it publishes is not read until the alarm ends, what it consumes goes on.", "The overview says what to do."],
 };
 
 /** A connection's state as a badge; its title says what it means. */
 export function stateBadge(state = "closed") {
   const [look = "", meaning] = STATES[state] ?? [];
   return h("span", { class: `badge ${look}`, title: meaning ?? undefined }, state);
+}
+
+function explained(view, state) {
+  const [, meaning, where] = STATES[state] ?? [];
+  return meaning && [meaning, where && ` ${view.may("monitoring") ? where : "Those who run the broker can end it."}`];
 }
 
 function clientName({ user_provided_name: own, client_properties: client }) {
@@ -103,9 +108,9 @@ function whose(view) {
   return !view.may("monitoring") && h("span.faint", "You see your own; the tag monitoring shows all.");
 }
 
-function stateNotes(rows) {
+function stateNotes(view, rows) {
   return ["flow", "blocking", "blocked"].map((state) => [state, rows.filter((row) => row.state === state).length]).filter(([, number]) => number > 0)
-    .map(([state, number]) => h("p.notice", { key: state, role: "status" }, h("b", `${plural(number, "connection")} of this page: ${state}. `), STATES[state][1]));
+    .map(([state, number]) => h("p.notice", { key: state, role: "status" }, h("b", `${plural(number, "connection")} of this page: ${state}. `), explained(view, state)));
 }
 
 function empty(view) {
@@ -133,7 +138,7 @@ const list = {
     return [
       searchBar(view, data, "connection", whose(view),
         selected.size > 0 && h("button.danger", { type: "button", onclick: () => closeSelected(view) }, `Close ${plural(selected.size, "connection")}…`)),
-      stateNotes(data.items),
+      stateNotes(view, data.items),
       h("section", table({
         label: "Connections", columns: columns(view), rows: data.items, key: ({ name }) => name, order: orderOf(view),
         selection: mayClose ? selected : undefined, redraw: view.redraw, empty: empty(view),
@@ -193,7 +198,7 @@ const one = {
   },
   render(view) {
     const { connection, channels } = view.data;
-    const meaning = STATES[connection.state]?.[1];
+    const meaning = explained(view, connection.state);
     return [
       meaning && h("p.notice", { role: "status" }, meaning),
       rangeChoice(view, ["10m", "1h"]),

@@ -10,11 +10,12 @@ export async function loadPort(view) {
 }
 
 // pika's own values are port 5672 and the user guest, who may connect from the broker's machine only.
-function parameters({ state: { port }, user: { name } }) {
+function parameters({ state: { port, vhosts = ["/"] }, user: { name } }) {
   const host = location.hostname;
   const isGuest = name === "guest" && /^(localhost|127\..*|\[?::1\]?)$/.test(host);
   return [
     JSON.stringify(host.replace(/^\[|\]$/g, "")), port && port !== 5672 && `port=${port}`,
+    vhosts.length > 0 && !vhosts.includes("/") && `virtual_host=${JSON.stringify(vhosts[0])}`,
     !isGuest && `credentials=pika.PlainCredentials(${JSON.stringify(name === "guest" ? "your user" : name)}, "your password")`,
   ].filter(Boolean).join(", ");
 }
