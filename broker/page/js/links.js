@@ -9,9 +9,12 @@ export const exchangeAddress = (vhost, name) => `#${path`/exchanges/${vhost}/${n
 export const connectionAddress = (name) => `#${path`/connections/${name}`}`;
 export const channelAddress = (name) => `#${path`/channels/${name}`}`;
 
+// Where there is little room names break after their separators, and not within words.
+const breakable = (name) => name.split(/(?<=[._:/-])/).map((part, index) => [index > 0 && h("wbr"), part]);
+
 /** A link to a queue; an empty name is written as such. */
 export function queueLink(vhost, name) {
-  return h("a", { href: queueAddress(vhost, name), dir: "auto" }, name || "(empty name)");
+  return h("a", { href: queueAddress(vhost, name), dir: "auto" }, name ? breakable(name) : "(empty name)");
 }
 
 /** A link to an exchange; the default one has a name for people only. */

@@ -66,7 +66,7 @@ export function moveSection(view) {
   const ready = data.queue.messages_ready ?? 0;
   const running = state.move?.running;
   return h("section", h("h2", "Move messages to another queue"),
-    h("p.help", "Publishes messages from the head of this queue, unchanged, to another one of this virtual host. If the broker stops meanwhile nothing is lost; at worst some are in both."),
+    h("p.help", "Moves messages from the head of this queue, unchanged, to another one of this virtual host. Leaving and arriving are one write: even if the broker stops meanwhile, none is lost and none is in both."),
     h("form.fields", { onsubmit: (event) => move(view, event), autocomplete: "off" },
       h("div", { key: "to" }, field("To the queue", h("input", { type: "text", name: "destination", list: "move-targets", required: true, spellcheck: "false", autocomplete: "off", onfocus: (event) => suggest(view, event.target.value), oninput: (event) => suggest(view, event.target.value) })),
         h("datalist#move-targets", (state.targets ?? []).map((name) => h("option", { key: name, value: name })))),
