@@ -8,10 +8,10 @@ RUN = """() => axe.run(document, { resultTypes: ["violations"] }).then(({ violat
 
 
 def findings(page):
-    """What axe-core finds that is serious or critical, a text each."""
+    """What axe-core finds that is serious or critical, and headings that leave out a level, a text each."""
     # By the debugger's protocol, which the page's policy on scripts does not stop.
     if page.evaluate("typeof axe") == "undefined":
         page.evaluate(SOURCE)
     found = page.evaluate(RUN)
-    grave = [one for one in found if one["impact"] in ("serious", "critical")]
+    grave = [one for one in found if one["impact"] in ("serious", "critical") or one["id"] == "heading-order"]
     return [f"{one['impact']}: {one['id']}: {one['help']}\n  " + "\n  ".join(one["where"][:5]) for one in grave]

@@ -40,6 +40,13 @@ with browser() as visitor:
     expect(guest.row("jobs.mail")).to_contain_text("bounded")
     expect(guest.row("other")).not_to_contain_text("bounded")
 
+    # An operator policy is among those.
+    api("PUT", "/operator-policies/%2F/strict", {"pattern": "^other$", "definition": {"max-length": 5}, "apply-to": "queues"})
+    guest.link("strict", guest.row("other")).click()
+    guest.at("Policies")
+    expect(guest.row("strict")).to_contain_text("max-length: 5")
+    expect(guest.row("first")).to_have_count(0)
+
     guest.open("#/policies", "Policies")
     guest.button("Delete bounded").click()
     guest.answer("Delete")

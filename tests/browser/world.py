@@ -11,6 +11,7 @@ from browser import api, connection, eventually, segment
 # The address, and the name of its pictures.
 VIEWS = {
     "#/": "overview",
+    "#/nodes/leveret@localhost": "node",
     "#/queues": "queues",
     "#/queues/%2F/orders.paid": "queue",
     "#/queues/%2F/orders.failed?tab=messages": "messages",
@@ -20,6 +21,7 @@ VIEWS = {
     "#/streams/%2F/events": "stream",
     "#/exchanges": "exchanges",
     "#/exchanges/%2F/orders": "exchange",
+    "#/exchanges/%2F/dead": "bound-exchange",
     "#/map?vhost=%2F": "map",
     "#/trace?vhost=%2F&exchange=orders&routing_key=paid.card": "trace",
     "#/connections": "connections",
@@ -67,6 +69,7 @@ def furnished():
     for exchange, queue, key in [("orders", "orders.paid", "paid.#"), ("orders", "orders.sent", "sent.*"), ("orders", "events", "paid.#"),
                                  ("dead", "orders.failed", "failed"), ("unrouted", "lost", "")]:
         api("POST", f"/bindings/%2F/e/{exchange}/q/{queue}", {"routing_key": key})
+    api("POST", "/bindings/%2F/e/orders/e/dead", {"routing_key": "refunded.#"})
     with consumer("orders.paid", "orders.sent", connection_name="warehouse") as name:
         publish()
         yield name

@@ -1,7 +1,7 @@
 // Charts of samples over time, as SVG: lines with axes and values under the pointer, and small ones for rows.
 
 import { h } from "./dom.js";
-import { brief, bytes, byteRate, rate, count, timeOfDay } from "./format.js";
+import { brief, bytes, byteRate, rate, count, timeWithin } from "./format.js";
 
 const WIDTH = 560;
 const HEIGHT = 180;
@@ -54,16 +54,16 @@ function niceMaximum(value, binary) {
 
 /**
  * A chart with a legend. `series`: [{name, points: [[ms, value]], color: 1..8, title?}], `unit`: count, rate, bytes, byteRate;
- * `limit`: {value, name} draws a line that is not to be crossed.
+ * `limit`: {value, name} draws a line that is not to be crossed; `heading` is the level of the title.
  */
-export function chart({ title, series, unit = "count", limit, empty = "There are no samples yet." }) {
+export function chart({ title, series, unit = "count", limit, heading = 2, empty = "There are no samples yet." }) {
   const { axis, value: written, binary } = UNITS[unit];
   const shown = series.filter(({ points }) => points.length > 0);
   const latest = (points) => points.at(-1)?.[1];
   const summary = shown.map(({ name, points }) => `${name} ${written(latest(points))}`).join(", ");
   const legend = h("ul.legend", series.map(({ name, points, color, title }) =>
     h("li", { title }, h(`span.swatch.c${color}`), name, " ", h("b", points.length ? written(latest(points)) : "–"))));
-  const head = h("figcaption", h("h3", title), legend);
+  const head = h("figcaption", h(`h${heading}`, title), legend);
   if (!shown.some(({ points }) => points.length > 1)) return h("figure.chart", head, h("p.empty", empty));
   const times = shown.flatMap(({ points }) => [points[0][0], points.at(-1)[0]]);
   const [from, to] = [Math.min(...times), Math.max(...times)];
@@ -79,7 +79,7 @@ export function chart({ title, series, unit = "count", limit, empty = "There are
       h("line.grid", { x1: LEFT, x2: WIDTH - 4, y1: y(tick), y2: y(tick) }),
       h("text.axis", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, axis(tick)),
     ]),
-    times5.map((time, index) => h("text.axis", { x: x(time), y: HEIGHT - 5, "text-anchor": index === 0 ? "start" : index === 4 ? "end" : "middle" }, timeOfDay(time))),
+    times5.map((time, index) => h("text.axis", { x: x(time), y: HEIGHT - 5, "text-anchor": index === 0 ? "start" : index === 4 ? "end" : "middle" }, timeWithin(to - from, time))),
     limit && limit.value <= top && [
       h("line.limit", { x1: LEFT, x2: WIDTH - 4, y1: y(limit.value), y2: y(limit.value) }),
       h("text.axis", { x: WIDTH - 6, y: y(limit.value) - 4, "text-anchor": "end" }, limit.name),
@@ -98,7 +98,7 @@ export function chart({ title, series, unit = "count", limit, empty = "There are
     cursor.setAttribute("x1", x(at));
     cursor.setAttribute("x2", x(at));
     const values = shown.map(({ name, points }) => `${name} ${written(nearest(points)[1])}`);
-    event.currentTarget.nextElementSibling.textContent = `${timeOfDay(at)}  ${values.join("  ")}`;
+    event.currentTarget.nextElementSibling.textContent = `${timeWithin(to - from, at)}  ${values.join("  ")}`;
   }
   function leave(event) {
     const cursor = event.currentTarget.querySelector(".cursor");

@@ -3,6 +3,8 @@
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const hour = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });
+const sortable = new Intl.DateTimeFormat("sv", { dateStyle: "short", timeStyle: "medium" });
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 
 /** 12,345; an en dash for what is not known. */
@@ -59,6 +61,19 @@ export function duration(milliseconds) {
 export function timeOfDay(milliseconds) {
   return clock.format(milliseconds);
 }
+
+/** The time on a chart that spans so many milliseconds: with the day where there is more than one. */
+export function timeWithin(span, milliseconds) {
+  return (span > 12 * 36e5 ? hour : clock).format(milliseconds);
+}
+
+/** 2026-07-01 12:34:56 in the reader's zone: Swedish, but everybody can read it, and it can be sorted. */
+export function local(milliseconds) {
+  return sortable.format(milliseconds);
+}
+
+/** The name of the reader's zone. */
+export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 /** The whole date in the reader's zone, for titles. */
 export function absolute(milliseconds) {

@@ -21,6 +21,7 @@ export const navigation = [
 // A module is loaded with the first of its views, so that the page opens with what it shows.
 const modules = {
   "": () => import("./views/overview.js"),
+  nodes: () => import("./views/overview.js"),
   queues: () => import("./views/queues.js"),
   declare: () => import("./views/queues.js"),
   streams: () => import("./views/streams.js"),

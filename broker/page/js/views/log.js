@@ -3,7 +3,7 @@
 
 import { h } from "../dom.js";
 import { withQuery } from "../api.js";
-import { absolute, count, plural } from "../format.js";
+import { count, local, plural, zone } from "../format.js";
 
 // What is kept, here and in the document.
 const MOST = 5000;
@@ -18,8 +18,12 @@ const JSON_LEVEL = /"level":"(ERROR|WARN|INFO|DEBUG|TRACE)"/i;
 
 /** Returns the parts of a line: its time, the gap, its level and the rest. Lines without a level have that of the one before. */
 function parse(text, before) {
-  const [whole, time, gap, level] = TEXT.exec(text) ?? [];
-  if (level) return { text, time, gap, level, rest: text.slice(whole.length) };
+  const [whole, utc, gap, level] = TEXT.exec(text) ?? [];
+  if (level) {
+    const milliseconds = Date.parse(utc);
+    const time = Number.isFinite(milliseconds) ? local(milliseconds) + (/\.\d{1,3}/.exec(utc)?.[0] ?? "") : utc;
+    return { text: time + text.slice(utc.length), utc, time, gap, level, rest: text.slice(whole.length) };
+  }
   return { text, level: JSON_LEVEL.exec(text)?.[1].toUpperCase() ?? before ?? "INFO" };
 }
 
@@ -95,7 +99,7 @@ class Tail {
   }
 }
 
-function elementOf({ text, time, gap, level, rest }) {
+function elementOf({ text, utc, time, gap, level, rest }) {
   const line = document.createElement("div");
   line.className = `line ${level.toLowerCase()}`;
   if (time === undefined) {
@@ -107,7 +111,9 @@ function elementOf({ text, time, gap, level, rest }) {
     [span.className, span.textContent] = [name, content];
     return span;
   };
-  line.append(part("time", time), gap, part("level", level), rest);
+  const when = part("time", time);
+  when.title = utc;
+  line.append(when, gap, part("level", level), rest);
   return line;
 }
 
@@ -116,14 +122,6 @@ function gapElement({ gap }) {
   line.className = "line gap";
   line.textContent = `… ${plural(gap, "line")} missed: the broker wrote faster than this page reads …`;
   return line;
-}
-
-/** Times are the broker's, in UTC: the title says the reader's. */
-function explainTime({ target }) {
-  if (target.className === "time" && !target.title) {
-    const time = Date.parse(target.textContent);
-    if (Number.isFinite(time)) target.title = absolute(time);
-  }
 }
 
 function filterOf({ level = "TRACE", text = "" }) {
@@ -184,7 +182,7 @@ function status(tail, filtered) {
     filtered ? `${count(shown)} of the last ${plural(tail.lines.length, "line")} match. ` : `The last ${plural(tail.lines.length, "line")}. `,
     tail.full && "The broker keeps the lines that come meanwhile, as many as it has room for. ",
     tail.missed > 0 && h("b", `${plural(tail.missed, "line")} missed. `),
-    "Times are in UTC; “leveretctl set_log_level debug” makes the broker say more.");
+    `Times are those of ${zone}, and in UTC below the pointer; “leveretctl set_log_level debug” makes the broker say more.`);
 }
 
 export const routes = [{
@@ -202,7 +200,7 @@ export const routes = [{
     }
     return [
       controls(view),
-      h("div.log", { key: "log", tabindex: 0, role: "log", "aria-live": "off", "aria-label": "Lines of the log", onmount: (box) => mount(view, box), onmouseover: explainTime }),
+      h("div.log", { key: "log", tabindex: 0, role: "log", "aria-live": "off", "aria-label": "Lines of the log", onmount: (box) => mount(view, box) }),
       status(tail, view.query.level || view.query.text),
     ];
   },

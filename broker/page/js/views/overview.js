@@ -8,6 +8,7 @@ import { chart, levels, rangeChoice, rates, samplesQuery } from "../chart.js";
 import { dialog } from "../dialog.js";
 import { field } from "../form.js";
 import { firstMessage, loadPort } from "./first.js";
+import { since } from "./parts.js";
 
 /** The series of a chart of message_stats, in the order of a message's life. */
 export function messageRates(stats) {
@@ -22,7 +23,6 @@ export function messageRates(stats) {
 export function messageLevels(totals) {
   return [["Ready", "messages_ready", 1], ["Unacknowledged", "messages_unacknowledged", 2], ["Total", "messages", 8]].map(([name, key, color]) => ({ name, color, points: levels(totals?.[`${key}_details`]) }));
 }
-
 
 function tile(address, figure, name) {
   return h(address ? "a.tile" : "div.tile", { href: address }, h("b", figure), h("span", name));
@@ -44,12 +44,12 @@ function nodePanel(node) {
   return h("section",
     h("h2", "Node ", h("span.mono", node.name)),
     h("div.columns",
-      chart({ title: "Memory", unit: "bytes", series: [{ name: "Resident", color: 3, points: points("mem_used") }], limit: { value: node.mem_limit, name: "alarm" } }),
-      chart({ title: "Free disk", unit: "bytes", series: [{ name: "Free", color: 7, points: points("disk_free") }] })),
+      chart({ title: "Memory", heading: 3, unit: "bytes", series: [{ name: "Resident", color: 3, points: points("mem_used") }], limit: { value: node.mem_limit, name: "alarm" } }),
+      chart({ title: "Free disk", heading: 3, unit: "bytes", series: [{ name: "Free", color: 7, points: points("disk_free") }] })),
     h("div.columns",
       h("div.panel", meter("Memory until the alarm", node.mem_used, node.mem_limit, bytes), meter("File descriptors", node.fd_used, node.fd_total, count), meter("Connections' sockets", node.sockets_used, node.sockets_total, count)),
       h("dl.facts",
-        h("dt", "Up for"), h("dd", duration(node.uptime)),
+        h("dt", "Up for"), h("dd", since(Date.now() - node.uptime)),
         h("dt", "Free disk"), h("dd", `${bytes(node.disk_free)} (alarm below ${bytes(node.disk_free_limit)})`),
         node.store && [h("dt", "Store"), h("dd", `${bytes(node.store.log_bytes)} in the log, ${bytes(node.store.database_bytes)} in the database; the last sync took ${duration(node.store.last_sync_ms)}`)],
         h("dt", "Process"), h("dd", `${node.os_pid}, ${plural(node.processors, "processor")}`),
@@ -102,7 +102,7 @@ function definitions(view) {
     h("div.bar", h("label", { for: "export-vhost" }, "Of"), vhostChoice("export-vhost"), h("button", { type: "button", onclick: save }, "Download"), h("button", { type: "button", onclick: upload }, "Upload…")));
 }
 
-export const routes = [{
+const overview = {
   path: "/",
   title: "Overview",
   async load(view) {
@@ -139,4 +139,7 @@ export const routes = [{
       h("p.faint", `Leveret ${all.product_version}, compatible with RabbitMQ ${all.rabbitmq_version}. Cluster name: ${all.cluster_name}.`),
     ];
   },
-}];
+};
+
+// There is one node: RabbitMQ's page for it is the overview.
+export const routes = [overview, { ...overview, path: "/nodes/:name", section: "/" }];

@@ -172,8 +172,8 @@ const one = {
       h("h2", "Messages"),
       rangeChoice(view),
       h("div.columns",
-        h("section", chart({ title: "Messages a second", unit: "rate", series: messageRates(vhost.message_stats), empty: "Nothing was published here yet." })),
-        h("section", chart({ title: "Queued messages", series: messageLevels(vhost) }))),
+        h("section", chart({ title: "Messages a second", heading: 3, unit: "rate", series: messageRates(vhost.message_stats), empty: "Nothing was published here yet." })),
+        h("section", chart({ title: "Queued messages", heading: 3, series: messageLevels(vhost) }))),
       permissions && permissionSection(view, "permissions", permissions, { vhost: vhost.name }),
       limits && limitSection(view, "vhost", vhost.name, limits),
     ];
