@@ -64,6 +64,19 @@ with browser() as visitor:
     expect(guest.dialog()).to_have_count(0)
     expect(guest.button("Delete…")).to_be_focused()
 
+    # Enter twice does not delete, nor does Enter on a box.
+    keys.press("Enter")
+    expect(guest.button("Cancel", guest.dialog())).to_be_focused()
+    keys.press("Shift+Tab")
+    keys.press("Enter")
+    expect(page.get_by_label("Only if nobody consumes")).to_be_focused()
+    expect(guest.dialog()).to_be_visible()
+    keys.press("Tab")
+    keys.press("Enter")
+    expect(guest.dialog()).to_have_count(0)
+    expect(guest.button("Delete…")).to_be_focused()
+    assert api("GET", "/queues/%2F/typed")
+
     # A slash leads to the search of a list.
     guest.open("#/queues", "Queues")
     keys.press("/")

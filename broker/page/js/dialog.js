@@ -5,6 +5,7 @@ import { h, render } from "./dom.js";
 /**
  * Opens a dialog and returns a promise of what its button returned, or undefined if it was closed. `content` is a description
  * or a function of a redraw function; `action` runs when the button is pressed: if it throws, its message is shown in the dialog.
+ * With `danger` the focus begins on Cancel.
  */
 export function dialog({ title, content, button, danger, action, wide }) {
   return new Promise((resolve) => {
@@ -14,15 +15,21 @@ export function dialog({ title, content, button, danger, action, wide }) {
     document.body.append(place);
     let [busy, failure, result] = [false, null, undefined];
     const opener = document.activeElement;
-    const draw = () => render(place, h("form", { method: "dialog", onsubmit: submit, autocomplete: "off" },
+    const draw = () => render(place, h("form", { method: "dialog", onsubmit: submit, onkeydown, autocomplete: "off" },
       h("h2#dialog-title", title),
       typeof content === "function" ? content(draw) : content,
       failure && h("p.error", { role: "alert" }, failure),
       h("div.buttons",
         h("button.plain", { type: "button", onclick: () => place.close() }, button ? "Cancel" : "Close"),
-        button && h(danger ? "button.danger" : "button.primary", { type: "submit", disabled: busy }, busy ? "…" : button))));
+        // Not disabled while it is busy: it would lose the focus.
+        button && h(danger ? "button.danger" : "button.primary", { type: "submit", "aria-disabled": busy ? "true" : undefined }, busy ? "…" : button))));
+    // Enter on a box would press the button.
+    function onkeydown(event) {
+      if (event.key === "Enter" && event.target.type === "checkbox") event.preventDefault();
+    }
     async function submit(event) {
       event.preventDefault();
+      if (busy) return;
       [busy, failure] = [true, null];
       draw();
       try {
@@ -44,7 +51,8 @@ export function dialog({ title, content, button, danger, action, wide }) {
     });
     draw();
     place.showModal();
-    place.querySelector("[autofocus], input, select, textarea")?.focus();
+    // Enter that is pressed twice must not do what cannot be undone.
+    place.querySelector(danger ? ".buttons button" : "[autofocus], input, select, textarea")?.focus();
   });
 }
 
