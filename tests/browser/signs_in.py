@@ -36,11 +36,27 @@ with browser() as visitor:
     other.goto(f"{URL}/#/")
     guest.at("Overview")
 
-    # To sign out in one tab is to be signed out in the other.
+    # To sign out in one tab is to be signed out in the other, which says so.
+    page.goto(f"{URL}/#/declare/queue")
+    page.get_by_label("Name", exact=True).fill("half typed")
+    page.get_by_label("Type", exact=True).select_option("quorum")
     guest.button("Sign out").click()
     expect(other.get_by_label("User name")).to_be_visible()
+    expect(other.get_by_text("Your session has ended")).to_have_count(0)
+    guest.page = page
     with guest.expecting("status of 401"):
-        expect(page.get_by_label("User name")).to_be_visible()
+        guest.button("Declare").click()
+        expect(page.get_by_text("Your session has ended")).to_be_visible()
+    expect(page.get_by_label("User name")).to_have_value("guest")
+    expect(page.get_by_label("Password")).to_be_focused()
+    page.get_by_label("Password").fill("guest")
+    guest.button("Sign in").click()
+    guest.at("Declare a queue")
+    # What it was when the session ended.
+    expect(page.get_by_label("Name", exact=True)).to_have_value("half typed")
+    expect(page.get_by_label("Type", exact=True)).to_have_value("quorum")
+    expect(page.get_by_role("alert")).to_contain_text("nothing was done")
+    guest.button("Sign out").click()
     page.reload()
     expect(page.get_by_label("User name")).to_be_visible()
     # The address is kept for who signs in next.

@@ -58,9 +58,12 @@ export async function request(method, address, options = {}) {
   if (response.ok) return raw ? text : text ? JSON.parse(text, (key, value) => sent(value)) : null;
   if (response.status === 401 && address !== "/session") {
     const before = token;
-    if (!(await restore())) signedOut();
+    if (!(await restore())) {
+      signedOut();
+      throw new ApiError(401, "Your session had ended: nothing was done. Do it again once you are signed in.");
+    }
     // Another tab has signed in again: its session is this one's, too.
-    else if (token !== before) return request(method, address, options);
+    if (token !== before) return request(method, address, options);
   }
   throw new ApiError(response.status, reason(response, text));
 }

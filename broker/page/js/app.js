@@ -15,8 +15,14 @@ const LOST = 30000;
 // A hidden page only keeps its session alive.
 const HIDDEN_INTERVAL = 60000;
 
+const ENDED = "Your session has ended: the broker was restarted, or you were signed out or replaced elsewhere. Sign in to go on.";
+
+const app = document.getElementById("app");
+const signIn = document.createElement("div");
 let user = null;
 let view = null;
+// What somebody looked at whose session has ended: it comes back, with what was typed, when the same user signs in.
+let left = null;
 
 /** What a view's functions get: where it is, what it knows, and what it can do. */
 function open(address, [route, params, query]) {
@@ -124,6 +130,7 @@ async function show() {
 
 /** Asks the broker, and again after a while: the next time only after an answer, so that requests cannot pile up. */
 async function load(one) {
+  if (!user) return;
   one.busy?.abort();
   clearTimeout(one.timer);
   const busy = (one.busy = new AbortController());
@@ -145,17 +152,20 @@ async function load(one) {
 }
 
 function draw() {
-  const place = document.getElementById("app");
+  const [shown, other] = user ? [app, signIn] : [signIn, app];
+  if (!shown.isConnected) other.replaceWith(shown);
+  // The elements of what is left behind are kept: its forms have what was typed.
+  if (user || !left) render(other);
   if (!user) {
     document.title = "Sign in – Leveret";
-    return render(place, signInForm(signedIn));
+    return render(signIn, signInForm(signedIn, left && ENDED, left?.user.name));
   }
   if (!view) return;
   const { route, error, data } = view;
   const title = typeof route.title === "function" ? route.title(view) : route.title;
   document.title = `${title} – Leveret`;
   const known = data !== undefined && (!error || error.status === 0 || error.status >= 500);
-  render(place,
+  render(app,
     h("a.skip", { href: "#content", onclick: (event) => { event.preventDefault(); document.querySelector("main h1").focus(); } }, "Skip to the content"),
     header(),
     h("main#content", { class: silent() ? "stale" : undefined, "aria-busy": data === undefined && !error ? "true" : undefined },
@@ -235,7 +245,16 @@ function crumbs(title) {
 
 async function signedIn(session) {
   user = { name: session.name, tags: session.tags };
-  await show();
+  if (left?.user.name === user.name && left.view.address === currentAddress()) {
+    view = Object.assign(left.view, { user, error: null, asked: null });
+    draw();
+    load(view);
+  } else {
+    // Nobody else gets what was typed.
+    render(app);
+    await show();
+  }
+  left = null;
   document.querySelector("main h1")?.focus();
 }
 
@@ -247,10 +266,13 @@ async function leave() {
   }
 }
 
-function signedOut() {
+function signedOut(ended = false) {
+  if (!user) return;
   view?.busy?.abort();
   clearTimeout(view?.timer);
+  left = ended && view ? { user, view } : null;
   [user, view] = [null, null];
+  document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
   draw();
 }
 
@@ -260,7 +282,7 @@ async function start() {
   } catch {
     // The system's colours, then.
   }
-  api.onSignedOut(signedOut);
+  api.onSignedOut(() => signedOut(true));
   window.addEventListener("hashchange", () => user && show());
   document.addEventListener("visibilitychange", () => !document.hidden && view && load(view));
   document.addEventListener("keydown", shortcut);

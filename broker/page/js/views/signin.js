@@ -4,8 +4,8 @@ import { h } from "../dom.js";
 import { signIn } from "../api.js";
 import { field } from "../form.js";
 
-/** The form; `signedIn` is called with the session. */
-export function signInForm(signedIn) {
+/** The form; `signedIn` is called with the session. `why` says why it is asked for anew, `name` who was signed in. */
+export function signInForm(signedIn, why, name) {
   async function submit(event) {
     event.preventDefault();
     const form = event.target;
@@ -27,8 +27,9 @@ export function signInForm(signedIn) {
     h("form", { onsubmit: submit },
       h("img", { src: "page/leveret.svg", alt: "", width: 56, height: 56 }),
       h("h1", { tabindex: -1 }, "Leveret"),
-      field("User name", h("input", { name: "username", autocomplete: "username", required: true, autocapitalize: "none", spellcheck: "false", onmount: (input) => input.focus() })),
-      field("Password", h("input", { name: "password", type: "password", autocomplete: "current-password" })),
+      why && h("p.notice", { role: "status" }, why),
+      field("User name", h("input", { name: "username", value: name ?? "", autocomplete: "username", required: true, autocapitalize: "none", spellcheck: "false", onmount: (input) => name === undefined && input.focus() })),
+      field("Password", h("input", { name: "password", type: "password", onmount: (input) => name !== undefined && input.focus(), autocomplete: "current-password" })),
       h("p.error", { role: "alert" }),
       h("button.primary", { type: "submit" }, "Sign in")));
 }
