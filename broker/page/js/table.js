@@ -11,7 +11,7 @@ import { count } from "./format.js";
  * `selection` is a Set of keys that boxes change, `redraw` is called then; `order` is {sort, reverse, link: (sort, reverse) => href}.
  */
 export function table({ label, columns, rows, key, order, selection, redraw, empty, name = key }) {
-  if (rows.length === 0) return h("div.empty", empty);
+  if (rows.length === 0) return h("div.empty", rows.refused ? h("p", `Nothing was searched for. ${rows.refused}`) : empty);
   const keys = rows.map(key);
   const all = selection && keys.every((one) => selection.has(one));
   const box = (checked, label, change) =>
@@ -76,12 +76,14 @@ export async function loadPage(view, address, { columns, parameters, fallback } 
     page, page_size: size, name, use_regex: name && regex === "true", sort, sort_reverse: reverse, columns: columns?.join(","), ...parameters,
   }));
   try {
-    return await asked(page);
+    const list = await asked(page);
+    const fault = regex === "true" && list.filtered_count === 0 && faultOf(name);
+    return fault ? refusal(fault, list.total_count) : list;
   } catch (error) {
     // The list has become shorter.
     if (error.status === 400 && /out of range/i.test(error.message)) return asked(1);
     // Somebody is typing an expression that is not complete: the field for it has to stay.
-    if (error.status === 400 && name && regex === "true") return { items: [], total_count: 0, filtered_count: 0, page: 1, page_count: 1, refused: error.message };
+    if (error.status === 400 && name && regex === "true") return refusal(error.message);
     throw error;
   }
 }
@@ -106,6 +108,24 @@ export const showsSeveral = ({ query, state }) => query.vhost === undefined && s
 
 /** Whether a list shows no virtual host that the user may enter. */
 export const isClosed = ({ query, state }) => !state.vhosts.some((name) => (query.vhost ?? name) === name);
+// The list of a search that cannot be made; its rows know why, too, since the table says it.
+function refusal(reason, total = 0) {
+  const refused = `This is no regular expression that can be used: ${reason}`;
+  return { items: Object.assign([], { refused }), total_count: total, filtered_count: 0, page: 1, page_count: 1, refused };
+}
+
+// The broker's flags, such as (?i), are none of a browser's.
+const withoutFlags = (expression) => expression.replace(/^\(\?[a-z]+\)/, "");
+
+// The broker takes an expression with a fault as one that matches nothing.
+function faultOf(expression = "") {
+  try {
+    new RegExp(withoutFlags(expression));
+    return null;
+  } catch (error) {
+    return error.message;
+  }
+}
 
 /**
  * Cuts a list that the page has as a whole as the broker cuts others: searched by `text(row)`, sorted, and one page of it.
@@ -116,13 +136,10 @@ export function localPage(view, rows, { text, keep = () => true, fallback } = {}
   const { sort, reverse } = orderOf(view, fallback);
   let matches = (found) => found.toLowerCase().includes(name.toLowerCase());
   if (regex === "true") {
-    try {
-      const pattern = new RegExp(name, "i");
-      matches = (found) => pattern.test(found);
-    } catch {
-      // Not finished: nothing is left out until it is.
-      matches = () => true;
-    }
+    const fault = faultOf(name);
+    if (fault) return refusal(fault, rows.length);
+    const pattern = new RegExp(withoutFlags(name), "i");
+    matches = (found) => pattern.test(found);
   }
   const found = sorted(rows.filter((row) => keep(row) && matches(text(row))), sort, reverse);
   const pages = Math.max(1, Math.ceil(found.length / size));
@@ -147,7 +164,7 @@ export function searchBar(view, list, noun, ...besides) {
       },
     }),
     h("label.inline", h("input", { type: "checkbox", checked: regex === "true", onchange: (event) => search({ regex: event.target.checked ? "true" : undefined }) }), "Regex"),
-    list?.refused && h("span.error", { role: "alert" }, `This is no regular expression that the broker can use: ${list.refused}`),
+    list?.refused && h("span.error", { role: "alert" }, list.refused),
     list && !list.refused && h("span.found", { role: "status" }, list.filtered_count === list.total_count ? `${count(list.total_count)} ${list.total_count === 1 ? noun : nouns}` : `${count(list.filtered_count)} of ${count(list.total_count)} ${nouns}`),
     h("span.spring"),
     besides);

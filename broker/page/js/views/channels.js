@@ -62,7 +62,7 @@ export function channelColumns() {
 }
 
 function empty(view) {
-  if (view.data.total_count || view.data.refused) return h("p", "No channel has such a name. The search looks at addresses, such as 10.0.0.7.");
+  if (view.data.total_count) return h("p", "No channel has such a name. The search looks at addresses, such as 10.0.0.7.");
   return h("p", view.may("monitoring") ? "No client has a channel open. " : "You have no channels open. ", h("a", { href: "#/connections" }, "Connections"));
 }
 

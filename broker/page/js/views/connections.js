@@ -115,7 +115,7 @@ function stateNotes(view, rows) {
 
 function empty(view) {
   const { user } = view.query;
-  if (view.data.total_count || view.data.refused) return h("p", "No connection has such a name. The search looks at addresses, such as 10.0.0.7.");
+  if (view.data.total_count) return h("p", "No connection has such a name. The search looks at addresses, such as 10.0.0.7.");
   if (user !== undefined && user !== view.user.name) return h("p", `${user} has no connection.`);
   return [h("p", view.may("monitoring") && user === undefined ? "No client is connected." : "You have no connections.", " One that stays for a minute:"), program(view, "connection.sleep(60)")];
 }
