@@ -1,5 +1,7 @@
 """An administrator adds a user, grants permissions and sets limits, all by forms; the user can then do what it may, no more."""
 
+import json
+
 import pika
 
 from browser import api, browser, connection, eventually, expect
@@ -93,3 +95,24 @@ with browser() as visitor:
     # At once, and not with the next answer.
     expect(guest.row("mallory")).to_have_count(0, timeout=10_000)
     api("DELETE", "/queues/%2F/mail.sent")
+
+    # An expression that cannot be used is not "no such name".
+    for address, title in [("#/queues", "Queues"), ("#/policies", "Policies")]:
+        guest.open(f"{address}?name=%5B&regex=true", title)
+        expect(page.locator(".empty")).to_contain_text("This is no regular expression")
+
+    # What a definitions file holds is said before it is sent, and afterwards.
+    guest.open("#/", "Overview")
+    guest.button("Upload…").click()
+    for text, said in [("{", "is not JSON"), ('{"a": []}', "no definitions file"), ('{"users": 1}', "no definitions file")]:
+        guest.dialog().get_by_label("File").set_input_files({"name": "x.json", "mimeType": "application/json", "buffer": text.encode()})
+        expect(guest.dialog().locator(".error")).to_contain_text(said)
+    users = [one for one in api("GET", "/definitions")["users"] if one["name"] == "guest"]
+    file = json.dumps({"users": users, "queues": [{"name": name, "vhost": "/", "durable": True, "auto_delete": False, "arguments": {}} for name in ("a", "b")]})
+    guest.dialog().get_by_label("File").set_input_files({"name": "x.json", "mimeType": "application/json", "buffer": file.encode()})
+    expect(guest.dialog()).to_contain_text("It has 1 user, 2 queues.")
+    expect(guest.dialog()).to_contain_text("Your own user, guest, is replaced")
+    guest.answer("Upload")
+    guest.said("1 user, 2 queues")
+    for name in ("a", "b"):
+        api("DELETE", f"/queues/%2F/{name}")

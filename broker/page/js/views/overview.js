@@ -78,6 +78,27 @@ function listeners(all) {
     h("tbody", all.map((one) => h("tr", { key: `${one.protocol} ${one.ip_address}:${one.port}` }, h("th", { scope: "row" }, one.protocol), h("td", one.ip_address), h("td.number", one.port || "–"))))));
 }
 
+// The lists that a definitions file may have, and what one entry is called.
+const PARTS = {
+  users: "user", vhosts: "virtual host", permissions: "permission", topic_permissions: "topic permission", exchanges: "exchange", queues: "queue",
+  bindings: "binding", policies: "policy", parameters: "parameter", global_parameters: "global parameter",
+};
+
+// What a file holds, in words, or what is wrong with it.
+async function readDefinitions(file) {
+  const text = (await file?.text()) ?? "";
+  let all;
+  try {
+    all = JSON.parse(text);
+  } catch (error) {
+    return { fault: `This file is not JSON: ${error.message}.`, users: [] };
+  }
+  const found = Object.keys(PARTS).filter((key) => Array.isArray(all?.[key]));
+  if (found.length === 0) return { fault: "This is no definitions file: it lists neither queues nor users, nor anything else of a broker's.", users: [] };
+  const content = found.filter((key) => all[key].length).map((key) => plural(all[key].length, PARTS[key], key === "policies" ? "policies" : undefined)).join(", ");
+  return { text, content: content || "nothing in its lists", users: found.includes("users") ? all.users.map((user) => user?.name) : [] };
+}
+
 function definitions(view) {
   if (!view.may()) return null;
   const { vhosts } = view.data;
@@ -88,15 +109,25 @@ function definitions(view) {
     const name = `leveret-definitions${vhost ? `-${vhost.replace(/\W+/g, "_")}` : ""}-${new Date().toISOString().slice(0, 10)}.json`;
     view.act(async () => download(name, await request("GET", address(vhost), { raw: true })), "The definitions are saved to a file.");
   };
-  const upload = () => dialog({
-    title: "Upload definitions",
-    button: "Upload",
-    content: h("div.fields", h("div.wide", field("File", h("input", { type: "file", name: "file", accept: ".json,application/json", required: true }), "A definitions file of Leveret or RabbitMQ. Objects that exist already stay as they are; users and policies of the same name are replaced.")), field("For", vhostChoice("import-vhost"))),
-    action: async (form) => {
-      await post(address(form.elements.vhost.value), await form.elements.file.files[0].text());
-      view.act(async () => {}, "The definitions are loaded.");
-    },
-  });
+  const upload = async () => {
+    let file = null;
+    const done = await dialog({
+      title: "Upload definitions",
+      button: "Upload",
+      content: (redraw) => h("div.fields",
+        h("div.wide", field("File", h("input", { type: "file", name: "file", accept: ".json,application/json", required: true, onchange: async (event) => { file = null; file = await readDefinitions(event.target.files[0]); redraw(); } }), "A definitions file of Leveret or RabbitMQ. Objects that exist already stay as they are; users and policies of the same name are replaced.")),
+        field("For", vhostChoice("import-vhost")),
+        file && h("div.wide", h("p", { class: file.fault ? "error" : "ok", role: "status" }, file.fault ?? `It has ${file.content}.`)),
+        file?.users.includes(view.user.name) && h("div.wide", h("p.notice", `Your own user, ${view.user.name}, is replaced by the file's. If that has another password you are signed out, and sign in with it.`))),
+      async action({ elements }) {
+        file ??= await readDefinitions(elements.file.files[0]);
+        if (file.fault) throw new Error("Choose another file.");
+        await post(address(elements.vhost.value), file.text);
+        return file.content;
+      },
+    });
+    if (done) view.act(async () => {}, `The definitions are loaded: ${done}.`);
+  };
   return h("section", h("h2", "Definitions"),
     h("p.help", "Users, virtual hosts, permissions, exchanges, queues, bindings, policies and limits, without messages, as RabbitMQ reads and writes them. The file has password hashes: keep it safe."),
     h("div.bar", h("label", { for: "export-vhost" }, "Of"), vhostChoice("export-vhost"), h("button", { type: "button", onclick: save }, "Download"), h("button", { type: "button", onclick: upload }, "Upload…")));
