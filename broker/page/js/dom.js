@@ -54,8 +54,18 @@ function flat(children) {
 /** Makes the children of an element look as described. */
 export function render(place, ...children) {
   const mounted = [];
+  const focused = [];
+  for (let one = document.activeElement; place.contains(one) && one !== place; one = one.parentElement) focused.push(one);
   reconcile(place, place.described ?? [], (place.described = flat(children)), mounted);
   for (const call of mounted) call();
+  if (focused.length && !place.contains(document.activeElement)) refocus([...focused, place]);
+}
+
+// What was moved keeps the focus; from what is gone it goes to what is nearest, but to nothing dangerous.
+function refocus([element, ...around]) {
+  if (element.isConnected) return element.focus({ preventScroll: true });
+  const near = around.find((one) => one.isConnected)?.querySelector("a[href], button:not(.danger), input, select, textarea, summary, [tabindex]");
+  near?.focus({ preventScroll: true });
 }
 
 function create(node, space, mounted) {

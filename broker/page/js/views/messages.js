@@ -22,6 +22,7 @@ let got = 0;
 async function fetchMessages(view, event) {
   event.preventDefault();
   const { state } = view;
+  if (state.getting) return;
   const { vhost, name } = view.params;
   const { elements } = event.target;
   const body = { count: Number(elements.count.value), ackmode: elements.ackmode.value, encoding: "base64" };
@@ -30,7 +31,7 @@ async function fetchMessages(view, event) {
   view.redraw();
   try {
     const answer = parseExactly(await request("POST", path`/queues/${vhost}/${name}/get`, { body, raw: true }));
-    const messages = answer.map(({ payload, ...message }, index) => ({ ...message, id: (got += 1), number: index + 1, body: fromBase64(payload), open: answer.length === 1 }));
+    const messages = answer.map(({ payload, ...message }, index) => ({ ...message, id: (got += 1), number: index + 1, body: fromBase64(payload), open: index < 3 }));
     state.got = { messages, mode: body.ackmode, at: Date.now(), wanted: body.count };
   } catch (error) {
     notify(error.message, true);
@@ -57,7 +58,7 @@ function getSection(view) {
       choice("What becomes of them", "ackmode", Object.entries(MODES).map(([id, [title]]) => [id, title]), null, { value: mode, onchange: (event) => { state.mode = event.target.value; view.redraw(); } }),
       choice("Show", "cut", CUTS),
       h("p.wide", { class: loses ? "notice" : "help", role: "status" }, MODES[mode][1]),
-      h("div.buttons.start", h(loses ? "button.danger" : "button.primary", { type: "submit", disabled: state.getting }, loses ? "Get, and remove from the queue" : "Get"))),
+      h("div.buttons.start", h(loses ? "button.danger" : "button.primary", { type: "submit", "aria-disabled": state.getting ? "true" : undefined }, loses ? "Get, and remove from the queue" : "Get"))),
     state.got && h("p", { role: "status" }, result(state.got)),
     state.got && h("div.messages", state.got.messages.map((message) => messageItem(view, message))));
 }

@@ -24,6 +24,7 @@ function suggest(view, typed) {
 
 async function move(view, event) {
   event.preventDefault();
+  if (view.state.move?.running) return;
   const { vhost, name } = view.params;
   const { elements } = event.target;
   const { messages_ready: ready } = view.data.queue;
@@ -71,6 +72,6 @@ export function moveSection(view) {
       h("div", { key: "to" }, field("To the queue", h("input", { type: "text", name: "destination", list: "move-targets", required: true, spellcheck: "false", autocomplete: "off", onfocus: (event) => suggest(view, event.target.value), oninput: (event) => suggest(view, event.target.value) })),
         h("datalist#move-targets", (state.targets ?? []).map((name) => h("option", { key: name, value: name })))),
       h("div", { key: "amount" }, text("How many", "amount", `All ${count(ready)} that are ready, unless you say less.`, { type: "number", min: 1, placeholder: count(ready) })),
-      h("div.buttons.start", { key: "button" }, h("button.primary", { type: "submit", disabled: running || ready === 0 }, "Move"))),
+      h("div.buttons.start", { key: "button" }, h("button.primary", { type: "submit", disabled: !running && ready === 0, "aria-disabled": running ? "true" : undefined }, "Move"))),
     state.move && progress(view, params.vhost, state.move));
 }
