@@ -2,6 +2,7 @@
 
 import { h, render } from "./dom.js";
 import * as api from "./api.js";
+import { drawSince } from "./chart.js";
 import { duration } from "./format.js";
 import { notify } from "./dialog.js";
 import { navigation, routesOf } from "./routes.js";
@@ -245,6 +246,7 @@ function crumbs(title) {
 
 async function signedIn(session) {
   user = { name: session.name, tags: session.tags };
+  drawSince(session.started_at);
   if (left?.user.name === user.name && left.view.address === currentAddress()) {
     view = Object.assign(left.view, { user, error: null, asked: null });
     draw();

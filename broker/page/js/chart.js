@@ -3,11 +3,21 @@
 import { h } from "./dom.js";
 import { brief, bytes, byteRate, rate, count, timeWithin } from "./format.js";
 
-const WIDTH = 560;
 const HEIGHT = 180;
 const LEFT = 52;
 const BOTTOM = 20;
 const TOP = 8;
+// Where it is narrow, so is the drawing: what is scaled down cannot be read.
+const narrow = matchMedia("(max-width: 30rem)");
+// Quarters of the largest tick have no more digits.
+const exactly = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+
+let startedAt = 0;
+
+/** Samples from before this time, in milliseconds, are not drawn: there was no broker. */
+export function drawSince(time = 0) {
+  startedAt = time;
+}
 
 /** The ranges that a chart can show: how far back, and how many seconds apart, as the API's parameters. */
 export const RANGES = {
@@ -25,7 +35,7 @@ export function samplesQuery(range, kinds = ["lengths", "msg_rates"]) {
 
 /** Returns the points [time, value] of a `…_details` object, oldest first. */
 export function levels(details) {
-  return (details?.samples ?? []).map(({ sample, timestamp }) => [timestamp, sample]).reverse();
+  return (details?.samples ?? []).filter(({ timestamp }) => timestamp >= startedAt).map(({ sample, timestamp }) => [timestamp, sample]).reverse();
 }
 
 /** Returns the points [time, change per second] of a `…_details` object of a counter, oldest first. */
@@ -38,13 +48,15 @@ export function rates(details) {
 }
 
 const UNITS = {
-  count: { axis: brief, value: count },
-  rate: { axis: brief, value: rate },
+  count: { axis: (tick) => brief(tick, exactly), value: count },
+  rate: { axis: (tick) => brief(tick, exactly), value: rate },
   bytes: { axis: bytes, value: bytes, binary: true },
   byteRate: { axis: bytes, value: byteRate, binary: true },
 };
 
 function niceMaximum(value, binary) {
+  // Bytes have no quarters.
+  if (binary && value < 4) return 4;
   if (value <= 0) return 1;
   const base = binary ? 1024 : 10;
   const size = base ** Math.floor(Math.log(value) / Math.log(base));
@@ -65,33 +77,35 @@ export function chart({ title, series, unit = "count", limit, heading = 2, empty
     h("li", { title }, h(`span.swatch.c${color}`), name, " ", h("b", points.length ? written(latest(points)) : "–"))));
   const head = h("figcaption", h(`h${heading}`, title), legend);
   if (!shown.some(({ points }) => points.length > 1)) return h("figure.chart", head, h("p.empty", empty));
+  const width = narrow.matches ? 340 : 560;
   const times = shown.flatMap(({ points }) => [points[0][0], points.at(-1)[0]]);
   const [from, to] = [Math.min(...times), Math.max(...times)];
   const highest = Math.max(...shown.flatMap(({ points }) => points.map(([, value]) => value)), limit && latest(shown[0].points) > limit.value / 2 ? limit.value : 0);
   const top = niceMaximum(highest, binary);
-  const x = (time) => LEFT + ((time - from) / (to - from || 1)) * (WIDTH - LEFT - 4);
+  const x = (time) => LEFT + ((time - from) / (to - from || 1)) * (width - LEFT - 4);
   const y = (value) => TOP + (1 - value / top) * (HEIGHT - TOP - BOTTOM);
-  const ticks = [0, 0.25, 0.5, 0.75, 1].map((part) => part * top).filter((tick) => binary || unit === "rate" || Number.isInteger(tick));
+  const ticks = [0, 0.25, 0.5, 0.75, 1].map((part) => part * top).filter((tick) => unit === "rate" || Number.isInteger(tick));
   const line = (points) => points.map(([time, value], index) => `${index ? "L" : "M"}${x(time).toFixed(1)} ${y(value).toFixed(1)}`).join("");
-  const times5 = [0, 1, 2, 3, 4].map((part) => from + (part / 4) * (to - from));
-  const svg = h("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title}: ${summary}`, onpointermove: point, onpointerleave: leave },
+  const parts = narrow.matches ? 2 : 4;
+  const clock = Array.from({ length: parts + 1 }, (_, part) => from + (part / parts) * (to - from));
+  const svg = h("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": `${title}: ${summary}`, onpointermove: point, onpointerleave: leave },
     ticks.map((tick) => [
-      h("line.grid", { x1: LEFT, x2: WIDTH - 4, y1: y(tick), y2: y(tick) }),
+      h("line.grid", { x1: LEFT, x2: width - 4, y1: y(tick), y2: y(tick) }),
       h("text.axis", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, axis(tick)),
     ]),
-    times5.map((time, index) => h("text.axis", { x: x(time), y: HEIGHT - 5, "text-anchor": index === 0 ? "start" : index === 4 ? "end" : "middle" }, timeWithin(to - from, time))),
+    clock.map((time, index) => h("text.axis", { x: x(time), y: HEIGHT - 5, "text-anchor": index === 0 ? "start" : index === parts ? "end" : "middle" }, timeWithin(to - from, time))),
     limit && limit.value <= top && [
-      h("line.limit", { x1: LEFT, x2: WIDTH - 4, y1: y(limit.value), y2: y(limit.value) }),
-      h("text.axis", { x: WIDTH - 6, y: y(limit.value) - 4, "text-anchor": "end" }, limit.name),
+      h("line.limit", { x1: LEFT, x2: width - 4, y1: y(limit.value), y2: y(limit.value) }),
+      h("text.axis", { x: width - 6, y: y(limit.value) - 4, "text-anchor": "end" }, limit.name),
     ],
     [...shown].reverse().map(({ points, color, name }) => h(`path.line.c${color}`, { key: name, d: line(points) })),
     h("line.cursor", { x1: -9, x2: -9, y1: TOP, y2: HEIGHT - BOTTOM }));
   const readout = h("p.readout", { "aria-hidden": "true" });
-  return h("figure.chart", head, h("div.plot", svg, readout));
+  return h("figure.chart", head, svg, readout);
 
   function point(event) {
     const box = event.currentTarget.getBoundingClientRect();
-    const time = from + ((((event.clientX - box.left) / box.width) * WIDTH - LEFT) / (WIDTH - LEFT - 4)) * (to - from);
+    const time = from + ((((event.clientX - box.left) / box.width) * width - LEFT) / (width - LEFT - 4)) * (to - from);
     const nearest = (points) => points.reduce((best, one) => (Math.abs(one[0] - time) < Math.abs(best[0] - time) ? one : best));
     const [at] = nearest(shown[0].points);
     const cursor = event.currentTarget.querySelector(".cursor");

@@ -13,11 +13,11 @@ export function count(number) {
 }
 
 /** 1.2 k, 3.4 M: for the axes of charts. */
-export function brief(number) {
+export function brief(number, writer = short) {
   for (const [unit, size] of [["G", 1e9], ["M", 1e6], ["k", 1e3]]) {
-    if (Math.abs(number) >= size) return `${short.format(number / size)} ${unit}`;
+    if (Math.abs(number) >= size) return `${writer.format(number / size)} ${unit}`;
   }
-  return short.format(number);
+  return writer.format(number);
 }
 
 /** 1.5/s; less than 10 with a decimal. */
