@@ -161,7 +161,8 @@ function result(view) {
   if (!answer) return h("p.empty", "Name an exchange, or for the default exchange type the name of a queue as routing key: its way appears here as you type.");
   return [
     verdict(view, answer),
-    answer.note && h("p.notice", answer.note),
+    // The verdict says this, with the same words.
+    answer.note && answer.queues.length > 0 && h("p.notice", answer.note),
     answer.queues.length > 0 && way(view, answer),
     h("ol.steps-list", { "aria-label": "Steps" }, answer.steps.map((one, at) => step(view, one, at))),
   ];
