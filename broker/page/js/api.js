@@ -68,11 +68,18 @@ export async function request(method, address, options = {}) {
   throw new ApiError(response.status, reason(response, text));
 }
 
+// What the broker says with RabbitMQ's few words.
+const WORDS = {
+  "Not management user": "This user has none of the tags that open this page: an administrator can give it management.",
+  "Not monitor user": "Only users with the tag monitoring, and administrators, may see or do this.",
+  "Not administrator user": "Only administrators may see or do this.",
+};
+
 function reason(response, text) {
   try {
     const { reason, error } = JSON.parse(text);
     const words = typeof reason === "string" ? reason : reason === undefined ? error : JSON.stringify(reason);
-    if (words) return words;
+    if (words) return WORDS[words] ?? words;
   } catch {
     // Not JSON: the status has to do.
   }

@@ -37,7 +37,7 @@ function deaths(vhost, headers) {
   const all = headers["x-death"];
   if (!Array.isArray(all) || !all.every((entry) => entry && typeof entry === "object")) return null;
   return h("div.deaths", h("h3", `Dead-lettered${all.length > 1 ? ", latest first" : ""}`), h("ol", all.map((entry, index) => death(vhost, entry, index))),
-    h("details", h("summary", "The headers that say so"), headerTable(headers, Object.keys(headers).filter((name) => ABOUT_DEATH.test(name)))));
+    h("details", h("summary", "The x-death header as it is"), headerTable(headers, Object.keys(headers).filter((name) => ABOUT_DEATH.test(name)))));
 }
 
 function headerValue(value) {

@@ -25,13 +25,14 @@ export function messageLevels(totals) {
 }
 
 function tile(address, figure, name) {
+  if (figure === "1") name = name.replace(/^messages|s$/, (many) => many.slice(0, -1));
   return h(address ? "a.tile" : "div.tile", { href: address }, h("b", figure), h("span", name));
 }
 
 function alarms(node) {
   const said = [];
-  if (node.mem_alarm) said.push(["Memory alarm", `The broker uses ${bytes(node.mem_used)}, more than its limit of ${bytes(node.mem_limit)} (vm_memory_high_watermark). Publishers are blocked until it is less; consumers go on. Consume or purge the longest queues, or raise the limit.`]);
-  if (node.disk_free_alarm) said.push(["Disk alarm", `${bytes(node.disk_free)} are free where the broker keeps its data, less than the limit of ${bytes(node.disk_free_limit)} (disk_free_limit). Publishers are blocked until there is more. Free space on that disk, or consume or purge queues with persistent messages.`]);
+  if (node.mem_alarm) said.push(["Memory alarm", `The broker uses ${bytes(node.mem_used)}, more than its limit of ${bytes(node.mem_limit)} (vm_memory_high_watermark). Publishers are blocked until it is less; consumers go on. Consume or purge the longest queues, or raise the limit: leveretctl set_vm_memory_high_watermark 0.6 sets it to 60 % of the memory, at once and until a restart.`]);
+  if (node.disk_free_alarm) said.push(["Disk alarm", `${bytes(node.disk_free)} are free where the broker keeps its data, less than the limit of ${bytes(node.disk_free_limit)} (disk_free_limit). Publishers are blocked until there is more. Free space on that disk, or consume or purge queues with persistent messages. If the limit is too careful: leveretctl set_disk_free_limit 1GB sets another, at once and until a restart.`]);
   if (node.store?.problem) said.push(["The store cannot be written", `${node.store.problem}. Confirms and declarations wait until it can. Look at the disk of ${node.db_dir} and at the log.`]);
   if (node.being_drained) said.push(["Maintenance", "The node is drained: it takes no connections. “leveretctl revive” ends it."]);
   return said.map(([title, text]) => h("p.error", { role: "alert", key: title }, h("b", title, ". "), text));

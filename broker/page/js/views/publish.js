@@ -63,15 +63,15 @@ async function publish(view, { vhost, exchange, routingKey }, { elements }) {
     });
     // What was typed stays: the next message is often alike.
     state.count += 1;
+    if (routed) state.routed = (state.routed ?? 0) + 1;
     state.outcome = { routed, trace: traceAddress(vhost, exchange, key, properties.headers) };
   });
 }
 
-function outcome({ count, outcome: { routed, trace } }) {
-  const which = count > 1 ? `Message ${count}` : "The message";
+function outcome({ count, routed: all, outcome: { routed, trace } }) {
   return routed
-    ? h("p.ok.wide", { key: count, role: "status" }, `${which} is published, and in at least one queue.`)
-    : h("p.notice.wide", { key: count, role: "status" }, `${which} reached no queue, and is gone. `, h("a", { href: trace }, "The trace shows why"), ".");
+    ? h("p.ok.wide", { key: count, role: "status" }, `The message is published, and in at least one queue${all > 1 ? ` (${all} so far)` : ""}.`)
+    : h("p.notice.wide", { key: count, role: "status" }, `The message reached no queue, and is gone. `, h("a", { href: trace }, "The trace shows why"), ".");
 }
 
 // A file's bytes as base64, so that anything can be published.

@@ -62,7 +62,7 @@ function charts(view) {
 
 function tiles({ messages_ready: ready, messages_unacknowledged: unacked, messages, message_bytes: size, consumers, message_stats: stats }) {
   const speed = (key) => rate(stats?.[`${key}_details`]?.rate ?? 0);
-  const all = [[count(ready ?? messages), "ready"], [count(unacked ?? 0), "unacknowledged"], [bytes(size), "in message bodies"], [speed("publish"), "in"], [speed("deliver_get"), "out"], [speed("ack"), "acknowledged"], [count(consumers), "consumers"]];
+  const all = [[count(ready ?? messages), "ready"], [count(unacked ?? 0), "unacknowledged"], [bytes(size), "in message bodies"], [speed("publish"), "in"], [speed("deliver_get"), "out"], [speed("ack"), "acknowledged"], [count(consumers), consumers === 1 ? "consumer" : "consumers"]];
   return h("div.tiles", all.map(([figure, name]) => h("div.tile", { key: name }, h("b", figure), h("span", name))));
 }
 
@@ -87,7 +87,7 @@ function factsSection(queue) {
       ["Owner", owner?.name && h("a", { href: connectionAddress(owner.name) }, owner.name)], ["Node", queue.leader ?? queue.node]),
     facts(["Message bodies", `${bytes(queue.message_bytes_ready)} ready, ${bytes(queue.message_bytes_unacknowledged)} unacknowledged`],
       ["In memory", held("ram")], ["Only on disk", held("paged_out")], ["Persistent", held("persistent")], ["Memory", bytes(queue.memory)],
-      ["Consumer utilisation", queue.consumers > 0 && Number.isFinite(part) && `consumers could take a message ${percent(part)} of the time${part < 0.9 ? ". More of them, or a larger prefetch, would raise it." : ""}`],
+      ["Consumer utilisation", queue.consumers > 0 && Number.isFinite(part) && `consumers were ready for more ${percent(part)} of the time${part < 0.9 ? ". More of them, or a larger prefetch, would raise it." : ""}`],
       ["Single active consumer", queue.single_active_consumer_tag],
       ["First message", head && ["published ", since(head * 1000), " ago, by its timestamp"]],
       ["Delayed retry", queue.delayed_retry !== "disabled" && queue.delayed_retry])));
