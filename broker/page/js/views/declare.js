@@ -6,7 +6,8 @@ import { path, request } from "../api.js";
 import { ARGUMENTS, argumentsOf, readArgument } from "../arguments.js";
 import { choice, check, fromPairs, pairs, text } from "../form.js";
 import { notify } from "../dialog.js";
-import { queueAddress } from "../links.js";
+import { queueAddress, queueLink } from "../links.js";
+import { otherSettings } from "./parts.js";
 
 const TYPES = [
   ["classic", "Classic", "The usual queue. May be transient or deleted with its last consumer; has priorities."],
@@ -53,9 +54,15 @@ async function declare(view) {
     notify(`${form.name} is declared.`);
     view.go(queueAddress(form.vhost, form.name));
   } catch (error) {
-    view.state.failure = error.message;
+    view.state.failure = refusal(error, form);
     view.redraw();
   }
+}
+
+// Why it was not declared; what is there already can be looked at.
+function refusal({ message }, { vhost, name }) {
+  const difference = otherSettings(message);
+  return difference ? [`A queue of this name exists with other settings: ${difference}. `, queueLink(vhost, name)] : message;
 }
 
 function argumentField(view, argument) {

@@ -6,6 +6,7 @@ import { path, put } from "../api.js";
 import { dialog, notify } from "../dialog.js";
 import { check, choice, fromPairs, pairs, text, values } from "../form.js";
 import { exchangeAddress } from "../links.js";
+import { otherSettings } from "./parts.js";
 
 /** The types: what an exchange of each does with a message, and what its bindings' keys mean. */
 export const TYPES = {
@@ -64,7 +65,12 @@ async function declare(form, state) {
     internal: given.internal,
     arguments: { ...fromPairs(state.arguments), ...Object.fromEntries(named.map((name) => [name, given[name]])) },
   };
-  await put(path`/exchanges/${given.vhost}/${given.name}`, body);
+  try {
+    await put(path`/exchanges/${given.vhost}/${given.name}`, body);
+  } catch (error) {
+    const difference = otherSettings(error.message);
+    throw difference ? new Error(`An exchange of this name exists with other settings: ${difference}.`) : error;
+  }
   return given;
 }
 

@@ -33,6 +33,12 @@ export function argumentsOf(table, none = null) {
   return h("ul.table", entries.map(([name, value]) => h("li", { key: name }, h("span.faint", `${name}: `), shown(value))));
 }
 
+/** What differs between a declaration and what exists, if that is why it was refused. */
+export function otherSettings(message) {
+  const [, key, asked, current] = /inequivalent arg '(.*?)' for .*: received (.*) but current is (.*)$/s.exec(message) ?? [];
+  return key && `${key} is ${current.replace(/^none$/, "not set").replace(/^the value /, "")} there, and ${asked.replace(/^none$/, "not set").replace(/^the value /, "")} here`;
+}
+
 /** How long ago, with the date and time in a title. */
 export function since(milliseconds) {
   if (!Number.isFinite(milliseconds)) return "–";
