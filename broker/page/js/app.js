@@ -13,6 +13,8 @@ const INTERVAL = 5000;
 // An answer that takes longer is missed, and is not waited for any more after a while: the connection may be dead.
 const LATE = 5000;
 const LOST = 30000;
+// How often is asked whether an alarm is in force.
+const ALARM_INTERVAL = 60000;
 // A hidden page only keeps its session alive.
 const HIDDEN_INTERVAL = 60000;
 
@@ -24,6 +26,9 @@ let user = null;
 let view = null;
 // What somebody looked at whose session has ended: it comes back, with what was typed, when the same user signs in.
 let left = null;
+// Whether an alarm is in force, as far as the user may know, and when that was asked.
+let alarm = false;
+let alarmAsked = 0;
 
 /** What a view's functions get: where it is, what it knows, and what it can do. */
 function open(address, [route, params, query]) {
@@ -187,7 +192,7 @@ function body(route) {
 
 function explain(error) {
   if (error.status === 404) return "It does not exist, or you have no permissions there.";
-  if (error.status === 401 || error.status === 403) return `You may not see this: ${error.message}.`;
+  if (error.status === 401 || error.status === 403) return /^Only /.test(error.message) ? error.message.replace("see or do this", "see this page") : `You may not see this: ${error.message}${/\.$/.test(error.message) ? "" : "."}`;
   return error.message;
 }
 
@@ -201,17 +206,35 @@ function connection() {
   return view.answered ? `No answer for ${duration(Date.now() - view.answered)}: what you see is older. Trying again.` : "The broker does not answer. Trying again.";
 }
 
+async function watchAlarms() {
+  alarmAsked = Date.now();
+  try {
+    const nodes = await api.get("/nodes?columns=mem_alarm,disk_free_alarm");
+    const now = nodes.some((node) => node.mem_alarm || node.disk_free_alarm);
+    if (now === alarm) return;
+    alarm = now;
+    draw();
+  } catch {
+    // What the view asks for fails, too, and says so.
+  }
+}
+
 function watch() {
+  if (user && view && !document.hidden && !silent() && view.may("monitoring") && Date.now() - alarmAsked > ALARM_INTERVAL) watchAlarms();
   if (!silent()) return;
   if (view.asked && Date.now() - view.tried > LOST) load(view);
   draw();
 }
 
 function header() {
+  // The overview knows it sooner.
+  const node = view.route.path === "/" && view.data?.node;
+  if (node) alarm = Boolean(node.mem_alarm || node.disk_free_alarm);
   const current = view.route.section ?? view.route.path;
   const entries = navigation.filter(({ tags }) => !tags || view.may(...tags));
   return h("header",
     h("a.brand", { href: "#/", "aria-label": "Leveret: overview" }, h("img", { src: "page/leveret.svg", alt: "", width: 28, height: 28 }), h("span", "Leveret")),
+    alarm && view.may("monitoring") && h("a.error", { href: "#/", key: "alarm" }, h("span", { "aria-hidden": "true" }, "⚠ "), "Alarm: publishers are blocked"),
     h("button.plain.menu", { type: "button", "aria-expanded": String(Boolean(view.state.menu)), "aria-controls": "navigation", onclick: () => { view.state.menu = !view.state.menu; draw(); } }, "Menu"),
     h("nav#navigation", { class: view.state.menu ? "open" : undefined, "aria-label": "Pages" }, h("ul", entries.map(({ path, title }) =>
       h("li", h("a", { href: `#${path}`, "aria-current": path === current ? "page" : undefined }, title))))),
