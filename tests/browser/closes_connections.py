@@ -26,10 +26,18 @@ with browser() as visitor:
     guest.link(f"{name} (1)").click()
     guest.at(f"{name} (1)")
     expect(page.locator("main")).to_contain_text("work")
+    # The client's name for it goes with it everywhere.
+    expect(page.locator(".title")).to_contain_text("leaky worker")
+    guest.link("work").click()
+    guest.at("work")
+    expect(guest.page.get_by_role("row").filter(has_text=name)).to_contain_text("leaky worker")
+    page.go_back()
+    guest.at(f"{name} (1)")
 
     page.go_back()
     guest.at(name)
     guest.button("Close…").click()
+    expect(guest.dialog()).to_contain_text("leaky worker")
     guest.dialog().get_by_label("Reason").fill(REASON)
     guest.answer("Close")
     try:

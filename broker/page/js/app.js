@@ -264,7 +264,7 @@ function setTheme(name) {
 
 function crumbs(title) {
   const above = view.route.above?.(view) ?? [];
-  return h("div.title", above.length > 0 && h("nav", { "aria-label": "Above" }, above.map(([address, name]) => [h("a", { href: address }, name), h("span", { "aria-hidden": "true" }, " › ")])), h("h1", { tabindex: -1 }, title));
+  return h("div.title", above.length > 0 && h("nav", { "aria-label": "Above" }, above.map(([address, name]) => [h("a", { href: address }, name), h("span", { "aria-hidden": "true" }, " › ")])), h("h1", { tabindex: -1 }, title), view.data && view.route.subtitle && h("p", { dir: "auto" }, view.route.subtitle(view)));
 }
 
 async function signedIn(session) {

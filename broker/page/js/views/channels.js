@@ -7,7 +7,7 @@ import { chart, rangeChoice, samplesQuery } from "../chart.js";
 import { channelAddress, connectionAddress, queueLink } from "../links.js";
 import { loadPage, orderOf, pager, searchBar, table } from "../table.js";
 import { messageRates } from "./overview.js";
-import { argumentsOf, facts } from "./parts.js";
+import { argumentsOf, facts, loadClientNames } from "./parts.js";
 
 const RATES = ["publish", "confirm", "deliver_get", "ack"];
 
@@ -116,7 +116,12 @@ const one = {
   section: "/channels",
   title: (view) => view.params.name,
   above: (view) => [["#/channels", "Channels"], [connectionAddress(view.params.name.replace(/ \(\d+\)$/, "")), "Its connection"]],
-  load: (view) => view.get(withQuery(path`/channels/${view.params.name}`, samplesQuery(view.query.range, ["msg_rates"]))),
+  subtitle: ({ data, state }) => state.clients?.[data.connection_details?.name],
+  async load(view) {
+    const connection = view.params.name.replace(/ \(\d+\)$/, "");
+    const [channel] = await Promise.all([view.get(withQuery(path`/channels/${view.params.name}`, samplesQuery(view.query.range, ["msg_rates"]))), loadClientNames(view, [connection])]);
+    return channel;
+  },
   render(view) {
     const channel = view.data;
     const consumers = channel.consumer_details ?? [];

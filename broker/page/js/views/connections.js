@@ -11,7 +11,7 @@ import { connectionAddress } from "../links.js";
 import { loadPage, orderOf, pager, searchBar, table } from "../table.js";
 import { loadPort, program } from "./first.js";
 import { messageRates } from "./overview.js";
-import { argumentsOf, facts, since } from "./parts.js";
+import { argumentsOf, clientName, facts, since } from "./parts.js";
 import { channelColumns, CHANNEL_COLUMNS, routes as channels } from "./channels.js";
 
 const COLUMNS = [
@@ -40,10 +40,6 @@ function explained(view, state) {
   return meaning && [meaning, where && ` ${view.may("monitoring") ? where : "Those who run the broker can end it."}`];
 }
 
-function clientName({ user_provided_name: own, client_properties: client }) {
-  return own ?? client?.connection_name;
-}
-
 function clientSoftware({ client_properties: { product, version, platform } = {} }) {
   return [[product, version].filter(Boolean).join(" "), platform].filter(Boolean).join(", ");
 }
@@ -70,11 +66,11 @@ function columns(view) {
 }
 
 /** Asks for a reason and closes connections, by their names; returns how many it closed. */
-async function closeConnections(names) {
+async function closeConnections(names, called = {}) {
   const done = await bulk({
     title: `Close ${plural(names.length, "connection")}`, button: "Close", danger: true, items: names, name: (name) => name, noun: "connection",
     question: [
-      nameList(names),
+      nameList(names.map((name) => (called[name] ? `${name} (${called[name]})` : name))),
       h("p", "Messages that are not acknowledged go back to their queues. Most clients connect again at once."),
       text("Reason", "reason", "The client gets it with 320 CONNECTION_FORCED, and the log has it.", { maxlength: 150, placeholder: "Closed via management plugin" }),
     ],
@@ -97,7 +93,8 @@ async function close(name, reason) {
 
 async function closeSelected(view) {
   const { selected } = view.state;
-  if (!(await closeConnections([...selected]))) return;
+  const called = Object.fromEntries(view.data.items.map((row) => [row.name, clientName(row)]));
+  if (!(await closeConnections([...selected], called))) return;
   selected.clear();
   view.reload();
 }
@@ -180,13 +177,15 @@ function details(connection) {
 }
 
 async function closeThis(view) {
-  if (await closeConnections([view.params.name])) view.go("#/connections");
+  const { name } = view.params;
+  if (await closeConnections([name], { [name]: clientName(view.data.connection) })) view.go("#/connections");
 }
 
 const one = {
   path: "/connections/:name",
   section: "/connections",
   title: (view) => view.params.name,
+  subtitle: (view) => clientName(view.data.connection),
   above: () => [["#/connections", "Connections"]],
   async load(view) {
     const address = path`/connections/${view.params.name}`;

@@ -33,6 +33,31 @@ export function argumentsOf(table, none = null) {
   return h("ul.table", entries.map(([name, value]) => h("li", { key: name }, h("span.faint", `${name}: `), shown(value))));
 }
 
+// So many connections are asked for their names; more are not looked through by eye.
+const NAMED = 20;
+
+/** What a client calls its connection. */
+export function clientName({ user_provided_name: own, client_properties: client } = {}) {
+  return own ?? client?.connection_name;
+}
+
+/** Returns what the clients call these connections, by the connections' names; what is known already is not asked for again. */
+export async function loadClientNames(view, connections) {
+  const known = (view.state.clients ??= {});
+  const asked = [...new Set(connections)].filter((name) => name && !(name in known)).slice(0, NAMED);
+  await Promise.all(asked.map(async (name) => {
+    try {
+      // From the list, which is merely empty if it has ended, or is somebody else's.
+      const { items } = await view.get(withQuery("/connections", { page: 1, page_size: 1, name, columns: "user_provided_name,client_properties.connection_name" }));
+      known[name] = clientName(items[0]) ?? null;
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      // Without its name, then.
+    }
+  }));
+  return known;
+}
+
 /** What differs between a declaration and what exists, if that is why it was refused. */
 export function otherSettings(message) {
   const [, key, asked, current] = /inequivalent arg '(.*?)' for .*: received (.*) but current is (.*)$/s.exec(message) ?? [];

@@ -12,7 +12,7 @@ import { table } from "../table.js";
 import { bindingsSection } from "./bindings.js";
 import { messagesTab } from "./messages.js";
 import { messageLevels, messageRates } from "./overview.js";
-import { argumentsOf, facts, policyLink, since, written } from "./parts.js";
+import { argumentsOf, facts, loadClientNames, policyLink, since, written } from "./parts.js";
 import { publishForm } from "./publish.js";
 
 // Short names of what a queue has, as RabbitMQ's page has them.
@@ -96,11 +96,11 @@ function factsSection(queue) {
 const SHOWN = 200;
 const ACTIVITY = { up: "gets messages", single_active: "the single active one", waiting: "waits for its turn" };
 
-function consumers({ consumer_details: all = [], type }) {
+function consumers({ consumer_details: all = [], type }, clients = {}) {
   const shown = all.slice(0, SHOWN);
   const columns = [
     { title: "Tag", cell: ({ consumer_tag: tag }) => h("span.mono", tag) },
-    { title: "Channel", cell: ({ channel_details: { name } = {} }) => (name ? h("a", { href: channelAddress(name) }, name) : "its connection has ended") },
+    { title: "Channel", cell: ({ channel_details: { name, connection_name: connection } = {} }) => (name ? [h("a", { href: channelAddress(name) }, name), clients[connection] && h("div", { dir: "auto" }, clients[connection])] : "its connection has ended") },
     { title: "User", cell: ({ channel_details: { user } = {} }) => user ?? "–" },
     { title: "Acknowledgement", cell: ({ ack_required: required }) => (required ? "manual" : "automatic") },
     { title: "Prefetch", number: true, cell: ({ prefetch_count: most }) => (most ? count(most) : "no limit") },
@@ -183,6 +183,7 @@ export const queueRoute = {
     const address = path`/queues/${vhost}/${name}`;
     const { tab, range } = view.query;
     const [queue, bindings] = await Promise.all([view.get(withQuery(address, tab ? {} : samplesQuery(range))), view.get(`${address}/bindings`), loadRights(view)]);
+    if (!tab) await loadClientNames(view, (queue.consumer_details ?? []).map(({ channel_details: channel }) => channel?.connection_name));
     return { queue, bindings };
   },
   render(view) {
@@ -198,7 +199,7 @@ export const queueRoute = {
       buttons(view, may),
       lacking([may.get || may.isStream, "get or purge messages"], [may.publish, "publish"], [may.move || may.isStream, "move messages"], [may.bind, "change bindings"], [may.destroy, "delete the queue"]),
       tiles(queue), remarks(queue),
-      parts[tab]?.() ?? [charts(view), consumers(queue), bindingsSection(view, may), factsSection(queue)],
+      parts[tab]?.() ?? [charts(view), consumers(queue, view.state.clients), bindingsSection(view, may), factsSection(queue)],
     ];
   },
 };
