@@ -1,6 +1,7 @@
 // Policies: the list, and the form of one, which says which objects the pattern matches before anything is saved.
 
 import { h } from "../dom.js";
+import { ARGUMENTS, readArgument } from "../arguments.js";
 import { ApiError, get, path, put, remove, withQuery } from "../api.js";
 import { notify, sure } from "../dialog.js";
 import { choice, field, parseValue, text } from "../form.js";
@@ -9,30 +10,14 @@ import { exchangeLink, queueLink } from "../links.js";
 import { actions, localPage, named, orderOf, pager, searchBar, table } from "../table.js";
 
 const APPLY_TO = [["all", "queues and exchanges"], ["queues", "queues"], ["classic_queues", "classic queues"], ["quorum_queues", "quorum queues"], ["streams", "streams"], ["exchanges", "exchanges"]];
-const CLASSIC = "classic queues";
-const QUORUM = "quorum queues";
-// The values of a setting, what it does, which queues it does not suit, and whether operator policies may have it. Settings
-// without effect, which are for RabbitMQ's older clients, are not offered.
-const KEYS = {
-  "max-length": ["count", "At most so many messages; “overflow” says what becomes of more.", ["streams"], true],
-  "max-length-bytes": ["bytes", "At most so many bytes of bodies.", [], true],
-  "overflow": [["drop-head", "reject-publish", "reject-publish-dlx"], "At the limit the oldest message goes, or the new one is refused, or refused and dead-lettered.", ["streams"], true],
-  "message-ttl": ["ms", "Messages expire after this time in the queue.", ["streams"], true],
-  "expires": ["ms", "The queue is deleted after this time without use.", ["streams"], true],
-  "dead-letter-exchange": ["text", "Where messages go that are rejected, expired or dropped. Empty: the default exchange.", ["streams"]],
-  "dead-letter-routing-key": ["text", "The routing key of dead letters; they keep theirs without it.", ["streams"]],
-  "dead-letter-strategy": [["at-most-once", "at-least-once"], "Whether a dead letter stays until it has arrived: at-least-once needs overflow reject-publish.", [CLASSIC, "streams"]],
-  "delivery-limit": ["any", "What comes back more often is dead-lettered or dropped; −1 is no limit.", [CLASSIC, "streams"], true],
-  "delayed-retry-type": [["all", "failed", "returned", "disabled"], "Which returned messages wait. It needs delayed-retry-min.", [], true],
-  "delayed-retry-min": ["ms", "How long a returned message waits at first.", [], true],
-  "delayed-retry-max": ["ms", "How long a returned message waits at most.", [], true],
-  "consumer-timeout": ["ms", "Closes the channel of who holds a message unacknowledged for this long.", []],
-  "max-age": ["age", "A stream deletes what is older: a number and Y, M, D, h, m or s.", [CLASSIC, QUORUM]],
-  "stream-max-segment-size-bytes": ["bytes", "The size of a stream's files, by which it deletes.", [CLASSIC, QUORUM]],
-  "alternate-exchange": ["text", "Where messages go that no binding of the exchange matches.", []],
-};
-const UNITS = { ms: "milliseconds", bytes: "bytes", count: "messages", any: "a number", age: "such as 7D", text: "text" };
-const NUMBERS = ["ms", "bytes", "count", "any"];
+// The types of queues by their first letters, as the arguments name them.
+const TYPES = { c: "classic queues", q: "quorum queues", s: "streams" };
+// What operator policies may have.
+const OPERATOR = ["max-length", "max-length-bytes", "overflow", "message-ttl", "expires", "delivery-limit", "delayed-retry-type", "delayed-retry-min", "delayed-retry-max"];
+const ALTERNATE = { title: "Alternate exchange", types: "cqs", kind: "text", help: "Where messages go that no binding of the exchange matches." };
+// The settings by their keys: the arguments of queues, but for those that have no effect here.
+const SETTINGS = new Map([...ARGUMENTS.filter(({ declared, group }) => !declared && group !== "Without effect here").map((argument) => [argument.key.slice(2), argument]), ["alternate-exchange", ALTERNATE]]);
+const HINTS = { time: "milliseconds, or 30s, 5m, 2h", size: "bytes, or 10M, 2G", number: "a number" };
 
 const kindOf = (view) => (view.query.kind === "operator" ? "operator" : "user");
 const address = (kind) => (kind === "operator" ? "/operator-policies" : "/policies");
@@ -43,10 +28,18 @@ const link = (view, rest = "", query = {}) => withQuery(`#/policies${rest}`, { k
 
 /** A value of a definition with its unit. */
 function readable(key, value) {
-  const [type] = KEYS[key] ?? [];
   const written = Number.isFinite(value) ? count(value) : typeof value === "string" ? value || "(empty)" : JSON.stringify(value);
-  if (type === "ms") return value >= 1000 ? `${written} ms (${duration(value)})` : `${written} ms`;
-  return type === "bytes" ? `${written} bytes (${bytes(value)})` : written;
+  const { kind } = SETTINGS.get(key) ?? {};
+  if (kind === "time") return value >= 1000 ? `${written} ms (${duration(value)})` : `${written} ms`;
+  return kind === "size" ? `${written} bytes (${bytes(value)})` : written;
+}
+
+/** Reads what was typed for a setting; throws what is wrong with it. */
+function read({ key, value }) {
+  const setting = SETTINGS.get(key);
+  if (!setting) return parseValue(value);
+  // A text may be empty: that is the name of the default exchange.
+  return setting.kind === "text" ? value : readArgument({ ...setting, title: key }, value);
 }
 
 const removePolicy = (view, { vhost, name }) => sure(view, {
@@ -156,12 +149,18 @@ function precedence({ policies, draft }) {
   ];
 }
 
+// Which types of queues a setting keeps the policy from; delayed retry is of no use in streams, but does not.
+function against(key) {
+  const { types = "cqs" } = SETTINGS.get(key) ?? {};
+  return key.startsWith("delayed-retry") ? [] : Object.keys(TYPES).filter((type) => !types.includes(type)).map((type) => TYPES[type]);
+}
+
 /** Which queues the settings keep the policy from, as a whole. */
 function unsuited({ settings, target }) {
   const wide = ["all", "queues"].includes(target);
-  const against = settings.map(({ key }) => [key, (KEYS[key]?.[2] ?? []).filter((type) => wide || type === titleOf(target))]).filter(([, types]) => types.length);
-  const types = [...new Set(against.flatMap(([, types]) => types))];
-  return types.length > 0 && h("p.notice", `It does not apply to ${types.join(", ")}, because of ${against.map(([key]) => key).join(", ")}: the next policy that matches does.`);
+  const found = settings.map(({ key }) => [key, against(key).filter((type) => wide || type === titleOf(target))]).filter(([, types]) => types.length);
+  const types = [...new Set(found.flatMap(([, types]) => types))];
+  return types.length > 0 && h("p.notice", `It does not apply to ${types.join(", ")}, because of ${found.map(([key]) => key).join(", ")}: the next policy that matches does.`);
 }
 
 function result({ draft, matches }) {
@@ -172,28 +171,37 @@ function result({ draft, matches }) {
   return [draft.target !== "exchanges" && matched("queue", draft.vhost, found.queues), ["all", "exchanges"].includes(draft.target) && matched("exchange", draft.vhost, found.exchanges)];
 }
 
-/** The control of one setting, by the type of its key. */
+// What a number with a unit amounts to.
+function amount(setting) {
+  if (!["time", "size"].includes(SETTINGS.get(setting.key)?.kind) || setting.value === "") return "";
+  try {
+    return ` ${readable(setting.key, read(setting))}.`;
+  } catch {
+    return "";
+  }
+}
+
+/** The control of one setting, by its kind. */
 function valueField(view, setting) {
   const { key } = setting;
-  const [type = "text", help = ""] = KEYS[key] ?? [];
+  const { kind = "text", help = "" } = SETTINGS.get(key) ?? {};
   const { settings } = view.state.draft;
   const change = (event) => { setting.value = event.target.value; view.redraw(); };
-  const number = NUMBERS.includes(type);
-  const control = Array.isArray(type)
-    ? h("select", { name: key, value: setting.value, onchange: change }, type.map((value) => h("option", { value, key: value }, value)))
-    : h("input", { type: number ? "number" : "text", name: key, step: 1, min: number && type !== "any" ? 0 : undefined, required: type !== "text", pattern: type === "age" ? "[1-9][0-9]*[YMDhms]" : undefined, placeholder: UNITS[type], spellcheck: "false", autocomplete: "off", value: setting.value, oninput: change });
-  const read = ["ms", "bytes"].includes(type) && setting.value !== "" ? ` ${readable(key, Number(setting.value))}.` : "";
+  const control = Array.isArray(kind)
+    ? h("select", { name: key, value: setting.value, onchange: change }, kind.map((value) => h("option", { value, key: value }, value)))
+    : h("input", { type: "text", name: key, required: kind !== "text", placeholder: key === "dead-letter-exchange" ? "the default exchange" : HINTS[kind], spellcheck: "false", autocomplete: "off", value: setting.value, oninput: change });
   return h("div.setting", { key },
-    field(h("code", key), control, help + read),
+    field(h("code", key), control, help + amount(setting)),
     h("button.small", { type: "button", "aria-label": `Remove ${key}`, onclick: () => { settings.splice(settings.indexOf(setting), 1); view.redraw(); } }, "Remove"));
 }
 
 function settingsFields(view) {
   const { draft } = view.state;
-  const left = Object.entries(KEYS).filter(([key, [, , , operator]]) => (kindOf(view) === "user" || operator) && !draft.settings.some((one) => one.key === key));
+  const left = [...SETTINGS].filter(([key]) => (kindOf(view) === "user" || OPERATOR.includes(key)) && !draft.settings.some((one) => one.key === key));
   const add = (event) => {
     const key = event.target.value;
-    draft.settings.push({ key, value: Array.isArray(KEYS[key][0]) ? KEYS[key][0][0] : "" });
+    const { kind } = SETTINGS.get(key);
+    draft.settings.push({ key, value: Array.isArray(kind) ? kind[0] : "" });
     draft.failure = undefined;
     event.target.value = "";
     view.redraw();
@@ -201,13 +209,12 @@ function settingsFields(view) {
   };
   return h("fieldset", h("legend", "Definition"),
     draft.settings.map((setting) => valueField(view, setting)),
-    field("Add a setting", h("select", { name: "add", value: "", onchange: add }, h("option", { value: "" }, "choose…"), left.map(([key, [, help]]) => h("option", { value: key, key }, `${key}: ${help}`)))));
+    field("Add a setting", h("select", { name: "add", value: "", onchange: add }, h("option", { value: "" }, "choose…"), left.map(([key, { title }]) => h("option", { value: key, key }, `${key}: ${title}`)))));
 }
 
 async function save(event, view) {
   event.preventDefault();
   const { draft } = view.state;
-  const read = ({ key, value }) => (NUMBERS.includes(KEYS[key]?.[0]) ? Number(value) : KEYS[key] ? value : parseValue(value));
   const { vhost, name, pattern, target, settings } = draft;
   try {
     if (settings.length === 0) throw new Error("Add a setting: a policy without one does nothing.");
