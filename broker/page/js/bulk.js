@@ -6,6 +6,7 @@ import { dialog } from "./dialog.js";
 import { count, plural } from "./format.js";
 
 const NAMED = 8;
+const FAILED = 100;
 
 /** The first names of many, as a list, and how many more there are. */
 export function nameList(names) {
@@ -35,7 +36,7 @@ export async function bulk({ title, question, button, danger, items, name, noun,
         (running || finished > 0) && h("div", { key: "progress" },
           h("progress", { max: items.length, value: finished, "aria-label": "Done" }),
           h("p.help", { role: "status" }, `${count(finished)} of ${plural(items.length, noun)} done.`)),
-        failed.length > 0 && h("ul.failures", { key: "failures" }, failed.map(({ item, error }) => h("li", { key: name(item) }, h("b", { dir: "auto" }, name(item)), `: ${error.message}`))),
+        failed.length > 0 && h("ul.failures", { key: "failures" }, failed.slice(0, FAILED).map(({ item, error }) => h("li", { key: name(item) }, h("b", { dir: "auto" }, name(item)), `: ${error.message}`))),
       ];
     },
     async action(form) {

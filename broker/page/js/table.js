@@ -170,10 +170,27 @@ export function searchBar(view, list, noun, ...besides) {
     besides);
 }
 
-/** The links to other pages of a list, below it. */
+const SIZES = [100, 250, 500];
+
+function sizeChoice(view) {
+  const { size = "100" } = view.query;
+  const choose = (event) => view.go(view.link({ size: event.target.value === "100" ? undefined : event.target.value, page: undefined }), { replace: true });
+  return h("label.inline", "Rows of a page ", h("select", { value: size, onchange: choose }, SIZES.map((one) => h("option", { value: one }, one))));
+}
+
+/** The links to other pages of a list, below it, with how many rows a page has. */
 export function pager(view, list) {
-  if (!list || list.page_count <= 1) return null;
+  if (!list || list.filtered_count <= SIZES[0]) return null;
   const { page, page_count: pages } = list;
+  if (pages <= 1) return h("div.pager", sizeChoice(view));
+  const jump = (event) => {
+    event.preventDefault();
+    const to = Math.min(pages, Math.max(1, Math.trunc(Number(event.target.elements.to.value)) || 1));
+    view.go(view.link({ page: to === 1 ? undefined : to }));
+  };
   const link = (to, title) => (to < 1 || to > pages || to === page ? h("span.off", title) : h("a", { href: view.link({ page: to === 1 ? undefined : to }) }, title));
-  return h("nav.pager", { "aria-label": "Pages of the list" }, link(1, "First"), link(page - 1, "Previous"), h("span", `Page ${count(page)} of ${count(pages)}`), link(page + 1, "Next"), link(pages, "Last"));
+  return h("nav.pager", { "aria-label": "Pages of the list" },
+    link(1, "First"), link(page - 1, "Previous"),
+    h("form", { onsubmit: jump }, h("label.inline", "Page ", h("input", { key: page, name: "to", type: "number", min: 1, max: pages, required: true, value: page })), ` of ${count(pages)}`),
+    link(page + 1, "Next"), link(pages, "Last"), sizeChoice(view));
 }

@@ -43,6 +43,11 @@ fn a_connection_is_closed_with_a_reason() {
 }
 
 #[test]
+fn all_that_a_search_finds_is_selected_and_done_to() {
+    visit("selects_all_that_are_found.py", &[]);
+}
+
+#[test]
 fn names_never_become_markup() {
     visit("shows_hostile_names.py", &[]);
 }

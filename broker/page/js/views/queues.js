@@ -6,6 +6,7 @@ import { path, put, remove, withQuery } from "../api.js";
 import { policyKeys } from "../arguments.js";
 import { bulk, nameList } from "../bulk.js";
 import { levels, sparkline } from "../chart.js";
+import { notify } from "../dialog.js";
 import { fromPairs, pairs, text } from "../form.js";
 import { bytes, count, percent, plural, rate } from "../format.js";
 import { queueLink } from "../links.js";
@@ -73,8 +74,7 @@ function columnChoice(view) {
     view.go(view.link({ columns: usual ? undefined : all.join(",") || "none" }), { replace: true });
   };
   return h("details.column-choice", h("summary", "Columns"), h("div.panel", COLUMNS.map(({ id, title, help }) =>
-    h("label.inline", { key: id, title: help }, h("input", { type: "checkbox", checked: chosen.has(id), onchange: (event) => change(id, event.target.checked) }), title)),
-  h("label.inline", "Rows of a page ", h("select", { value: view.query.size ?? "100", onchange: (event) => view.go(view.link({ size: event.target.value === "100" ? undefined : event.target.value, page: undefined }), { replace: true }) }, ["25", "100", "250", "500"].map((size) => h("option", { value: size }, size))))));
+    h("label.inline", { key: id, title: help }, h("input", { type: "checkbox", checked: chosen.has(id), onchange: (event) => change(id, event.target.checked) }), title))));
 }
 
 // The rows that are selected, which need not be on the page that is shown.
@@ -82,6 +82,7 @@ function selectedRows(view) {
   return [...view.state.selection].map((key) => view.state.seen.get(key)).filter(Boolean);
 }
 
+const listAddress = ({ query: { vhost } }) => (vhost === undefined ? "/queues" : path`/queues/${vhost}`);
 const rowKey = ({ vhost, name }) => JSON.stringify([vhost, name]);
 const rowName = ({ name }) => name || "(empty name)";
 const total = (rows, key) => rows.reduce((sum, row) => sum + (row[key] ?? 0), 0);
@@ -113,15 +114,25 @@ async function destroy(view, rows) {
   finish(view, done, "deleted");
 }
 
-// A pattern that matches these names and no others.
-function patternOf(names) {
-  const escaped = names.map((name) => name.replace(/[\\.+*?()|[\]{}^$]/g, "\\$&"));
-  return `^(${escaped.join("|")})$`;
+const escaped = (name) => name.replace(/[\\.+*?()|[\]{}^$]/g, "\\$&");
+// The broker takes no longer pattern.
+const LONGEST_PATTERN = 4096;
+
+// For each virtual host a pattern that matches these queues and no others; of too many the pattern of the search that found all.
+function patternsOf(view, rows) {
+  const exact = new Map([...new Set(rows.map(({ vhost }) => vhost))].map((vhost) => [vhost, `^(${rows.filter((row) => row.vhost === vhost).map(({ name }) => escaped(name)).join("|")})$`]));
+  const fits = [...exact.values()].every((pattern) => new TextEncoder().encode(pattern).length <= LONGEST_PATTERN);
+  if (fits) return { patterns: exact, says: "The pattern matches exactly the chosen names:" };
+  if (rows.length < view.data.list.filtered_count) return { fault: "The names are too long for one pattern. Search for what they have in common and select all that are found: then the search becomes the pattern." };
+  const { name = "", regex } = view.query;
+  const pattern = regex === "true" || !name ? name : `(?i)${escaped(name)}`;
+  return { patterns: new Map([...exact.keys()].map((vhost) => [vhost, pattern])), says: "These are too many names for a pattern: it is what was searched for, and matches further queues with such names, too:" };
 }
 
 async function setPolicy(view, rows) {
-  const vhosts = [...new Set(rows.map(({ vhost }) => vhost))];
-  const pattern = (vhost) => patternOf(rows.filter((row) => row.vhost === vhost).map(({ name }) => name));
+  const { patterns, says, fault } = patternsOf(view, rows);
+  if (fault) return notify(fault, true);
+  const vhosts = [...patterns.keys()];
   const earlier = [...new Set(rows.map(({ policy }) => policy).filter(Boolean))];
   const definition = [["", ""]];
   const done = await bulk({
@@ -130,13 +141,49 @@ async function setPolicy(view, rows) {
       text("Name", "name", "A policy of this name is replaced.", { required: true }),
       text("Priority", "priority", `Of the policies that match a queue only the one with the highest priority applies. ${earlier.length ? `Some of these queues have ${earlier.join(", ")} now.` : "No policy applies to these queues now."}`, { type: "number", value: "0", required: true }),
       h("div.wide", pairs("Definition", definition, redraw, { known: policyKeys })),
-      h("div.wide", h("p.help", "The pattern matches exactly the chosen names:"), vhosts.map((vhost) => h("pre", { key: vhost }, pattern(vhost))))),
+      h("div.wide", h("p.help", says), vhosts.map((vhost) => h("pre", { key: vhost }, patterns.get(vhost) || "(empty: every queue)")))),
     check: () => {
       if (Object.keys(fromPairs(definition)).length === 0) throw new Error("Say what the policy sets, such as max-length 1000.");
     },
-    action: (vhost, form) => put(path`/policies/${vhost}/${form.elements.name.value}`, { pattern: pattern(vhost), definition: fromPairs(definition), priority: Number(form.elements.priority.value), "apply-to": "queues" }),
+    action: (vhost, form) => put(path`/policies/${vhost}/${form.elements.name.value}`, { pattern: patterns.get(vhost), definition: fromPairs(definition), priority: Number(form.elements.priority.value), "apply-to": "queues" }),
   });
   if (done) view.act(async () => {}, `The policy for ${plural(rows.length, "queue")} is set.`);
+}
+
+// More are too many for one dialog.
+const MOST_SELECTED = 10000;
+const KNOWN = ["name", "vhost", "type", "policy", "messages", "messages_ready", "consumers"];
+
+// Selects what is on the other pages, too.
+async function selectAll(view) {
+  const { state, query } = view;
+  // By name, so that nothing moves from page to page meanwhile; and asking for the view again does not end it.
+  const all = (page) => ({ ...view, query: { ...query, page, size: 500, sort: undefined, reverse: undefined }, get: (address) => view.get(address, { signal: undefined }) });
+  state.selecting = true;
+  view.redraw();
+  try {
+    for (let [page, pages] = [1, 1]; page <= pages && state.selection.size < MOST_SELECTED; page += 1) {
+      const list = await loadPage(all(page), listAddress(view), { columns: KNOWN });
+      pages = list.page_count;
+      for (const row of list.items.slice(0, MOST_SELECTED - state.selection.size)) {
+        state.selection.add(rowKey(row));
+        state.seen.set(rowKey(row), row);
+      }
+    }
+  } catch (error) {
+    notify(error.message, true);
+  }
+  state.selecting = false;
+  view.redraw();
+}
+
+// What is offered once a whole page is selected, and there are others.
+function selectAllButton(view) {
+  const { state, data: { list } } = view;
+  const found = Math.min(list.filtered_count, MOST_SELECTED);
+  if (list.page_count <= 1 || state.selection.size >= found || !list.items.every((row) => state.selection.has(rowKey(row)))) return null;
+  return h("button", { type: "button", "aria-disabled": state.selecting ? "true" : undefined, onclick: () => state.selecting || selectAll(view) },
+    list.filtered_count > found ? `Select the first ${count(found)} of ${count(list.filtered_count)} found` : `Select all ${count(found)} found`);
 }
 
 function selectionBar(view) {
@@ -149,6 +196,7 @@ function selectionBar(view) {
   const some = (word, { length }, why = "") => (length < rows.length ? `${word} ${length}${why}…` : `${word}…`);
   return h("div.bar.selection", { role: "group", "aria-label": "What to do with the selected queues" },
     h("b", { role: "status" }, `${count(selection.size)} selected`),
+    selectAllButton(view),
     purgeable.length > 0 && h("button.danger", { type: "button", onclick: () => purge(view, purgeable) }, some("Purge", purgeable, readable.length === rows.length ? " (not streams)" : "")),
     deletable.length > 0 && h("button.danger", { type: "button", onclick: () => destroy(view, deletable) }, some("Delete", deletable)),
     view.may("policymaker") && h("button", { type: "button", onclick: () => setPolicy(view, rows) }, "Set policy…"),
@@ -167,7 +215,7 @@ const listRoute = {
   path: "/queues",
   title: "Queues",
   async load(view) {
-    const columns = new Set(["name", "vhost", "type", "policy", "messages", "messages_ready", "consumers", ...chosenColumns(view).flatMap(({ keys }) => keys)]);
+    const columns = new Set([...KNOWN, ...chosenColumns(view).flatMap(({ keys }) => keys)]);
     const parameters = columns.has("messages_details.samples") ? TREND : {};
     const list = await loadWithVhosts(view, "/queues", { columns: [...columns], parameters });
     if (list.total_count === 0) await loadPort(view);
