@@ -35,7 +35,7 @@ with browser() as visitor:
     dialog.get_by_label("Definition: name 1").fill("max-length")
     dialog.get_by_label("Definition: value 1").fill("10")
     guest.answer("Set policy")
-    assert api("GET", "/policies/%2F/jobs")["pattern"] == "(?i)ground\\\\.JOB-"
+    assert api("GET", "/policies/%2F/jobs")["pattern"] == r"(?i)ground\.JOB-"
 
     guest.button("Delete…").click()
     expect(guest.dialog()).to_contain_text("252 more")

@@ -127,6 +127,6 @@ export const declareRoute = {
         groups.map((title) => group(view, title, all.filter((argument) => argument.group === title))),
         pairs("Other arguments", form.free, view.redraw, { help: "Numbers, true, false and JSON are taken as such, everything else as text." })),
       failure && h("p.error", { role: "alert" }, failure),
-      h("div.buttons.start", h("button.primary", { type: "submit" }, "Declare"), h("a.button.plain", { href: "#/queues" }, "Cancel")));
+      h("div.buttons.start", h("a.button.plain", { href: "#/queues" }, "Cancel"), h("button.primary", { type: "submit" }, "Declare")));
   },
 };

@@ -150,7 +150,7 @@ const overview = {
     const speed = (key) => stats[`${key}_details`]?.rate ?? 0;
     return [
       node && alarms(node),
-      h("div.tiles",
+      h("div.tiles", { class: objects.consumers === undefined ? undefined : "nine" },
         tile("#/queues?sort=messages_ready&reverse=true", count(totals.messages_ready ?? 0), "messages ready"),
         tile("#/queues?sort=messages_unacknowledged&reverse=true", count(totals.messages_unacknowledged ?? 0), "unacknowledged"),
         tile(null, rate(speed("publish")), "published"),
