@@ -123,7 +123,7 @@ function patternsOf(view, rows) {
   const exact = new Map([...new Set(rows.map(({ vhost }) => vhost))].map((vhost) => [vhost, `^(${rows.filter((row) => row.vhost === vhost).map(({ name }) => escaped(name)).join("|")})$`]));
   const fits = [...exact.values()].every((pattern) => new TextEncoder().encode(pattern).length <= LONGEST_PATTERN);
   if (fits) return { patterns: exact, says: "The pattern matches exactly the chosen names:" };
-  if (rows.length < view.data.list.filtered_count) return { fault: "The names are too long for one pattern. Search for what they have in common and select all that are found: then the search becomes the pattern." };
+  if (rows.length < view.data.filtered_count) return { fault: "The names are too long for one pattern. Search for what they have in common and select all that are found: then the search becomes the pattern." };
   const { name = "", regex } = view.query;
   const pattern = regex === "true" || !name ? name : `(?i)${escaped(name)}`;
   return { patterns: new Map([...exact.keys()].map((vhost) => [vhost, pattern])), says: "These are too many names for a pattern: it is what was searched for, and matches further queues with such names, too:" };
@@ -179,7 +179,7 @@ async function selectAll(view) {
 
 // What is offered once a whole page is selected, and there are others.
 function selectAllButton(view) {
-  const { state, data: { list } } = view;
+  const { state, data: list } = view;
   const found = Math.min(list.filtered_count, MOST_SELECTED);
   if (list.page_count <= 1 || state.selection.size >= found || !list.items.every((row) => state.selection.has(rowKey(row)))) return null;
   return h("button", { type: "button", "aria-disabled": state.selecting ? "true" : undefined, onclick: () => state.selecting || selectAll(view) },
