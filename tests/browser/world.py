@@ -21,7 +21,7 @@ VIEWS = {
     "#/streams/%2F/events": "stream",
     "#/exchanges": "exchanges",
     "#/exchanges/%2F/orders": "exchange",
-    "#/exchanges/%2F/dead": "bound-exchange",
+    "#/exchanges/%2F/audit": "bound-exchange",
     "#/map?vhost=%2F": "map",
     "#/trace?vhost=%2F&exchange=orders&routing_key=paid.card": "trace",
     "#/connections": "connections",
@@ -56,7 +56,7 @@ def furnished():
     api("PUT", "/policies/%2F/bounded", {"pattern": r"^orders\.", "definition": {"max-length": 10000}, "apply-to": "queues"})
     api("PUT", "/vhost-limits/staging/max-queues", {"value": 100})
     api("PUT", "/user-limits/shop/max-connections", {"value": 10})
-    for name, kind, arguments in [("orders", "topic", {"alternate-exchange": "unrouted"}), ("unrouted", "fanout", {}), ("dead", "direct", {})]:
+    for name, kind, arguments in [("orders", "topic", {"alternate-exchange": "unrouted"}), ("unrouted", "fanout", {}), ("dead", "direct", {}), ("audit", "topic", {})]:
         api("PUT", f"/exchanges/%2F/{name}", {"type": kind, "durable": True, "arguments": arguments})
     for name, arguments in [
         ("orders.paid", {"x-dead-letter-exchange": "dead", "x-dead-letter-routing-key": "failed"}),
@@ -69,7 +69,7 @@ def furnished():
     for exchange, queue, key in [("orders", "orders.paid", "paid.#"), ("orders", "orders.sent", "sent.*"), ("orders", "events", "paid.#"),
                                  ("dead", "orders.failed", "failed"), ("unrouted", "lost", "")]:
         api("POST", f"/bindings/%2F/e/{exchange}/q/{queue}", {"routing_key": key})
-    api("POST", "/bindings/%2F/e/orders/e/dead", {"routing_key": "refunded.#"})
+    api("POST", "/bindings/%2F/e/audit/e/dead", {"routing_key": "refunded.#"})
     with consumer("orders.paid", "orders.sent", connection_name="warehouse") as name:
         publish()
         yield name
