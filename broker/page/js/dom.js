@@ -107,14 +107,17 @@ function update(old, node, mounted, space) {
     if (node.text !== old.text) element.data = node.text;
     return;
   }
-  for (const name of Object.keys({ ...old.attributes, ...node.attributes })) {
-    set(element, name, node.attributes[name], old.attributes[name]);
-  }
+  for (const name in old.attributes) if (!(name in node.attributes)) set(element, name, undefined, old.attributes[name]);
+  for (const name in node.attributes) set(element, name, node.attributes[name], old.attributes[name]);
   const inside = node.tag === "svg" ? SVG : space;
   reconcile(element, old.children, node.children, mounted, node.tag === "foreignObject" ? null : inside);
 }
 
 function reconcile(parent, before, after, mounted, space = parent.namespaceURI === SVG ? SVG : null) {
+  // Most often everything is still in its place.
+  if (before.length === after.length && after.every((node, index) => same(before[index], node))) {
+    return after.forEach((node, index) => update(before[index], node, mounted, space));
+  }
   const keyed = new Map();
   const rest = [];
   for (const old of before) old.key === undefined ? rest.push(old) : keyed.set(old.key, old);
