@@ -2,9 +2,8 @@
 
 import { h } from "./dom.js";
 import { edgeWords, figures, nameOf, waysThrough, words } from "./graph.js";
-import { CARD } from "./layout.js";
+import { CARD, MARGIN } from "./layout.js";
 
-const MARGIN = 26;
 const ruler = document.createElement("canvas").getContext("2d");
 const measured = new Map();
 
@@ -72,7 +71,7 @@ function card(node, { x, y }, href, match) {
 
 // By the order of magnitude: 10,000 a second are not a thousand times as wide as 10. Between several columns lines lie closer.
 function thickness(rate, single) {
-  if (!(rate > 0)) return 1.2;
+  if (!(rate > 0)) return 1.4;
   return single ? Math.min(9, 1.6 + 1.7 * Math.log10(1 + rate)) : Math.min(4.5, 1.4 + 0.8 * Math.log10(1 + rate));
 }
 
@@ -100,10 +99,9 @@ function keys(edges, plan) {
   });
 }
 
-/** Returns the window that shows the whole of a plan: [x, y, width, height]; small graphs are not blown up. */
-export function whole({ width, height, left, right }, least = 900, lowest = 200) {
-  const [w, t] = [Math.max(least, width + left + right + 2 * MARGIN), Math.max(lowest, height + 2 * MARGIN)];
-  return [(width - left + right - w) / 2, (height - t) / 2, w, t];
+/** Returns the window that shows the whole of a plan: [x, y, width, height]. */
+export function whole({ width, height, left, right }) {
+  return [-left - MARGIN, -MARGIN, width + left + right + 2 * MARGIN, height + 2 * MARGIN];
 }
 
 /**
@@ -123,13 +121,13 @@ export function picture(graph, plan, { href = () => undefined, match = () => fal
     const [{ x, y }, address, found] = [plan.places.get(node.id), href(node), Boolean(match(node))];
     return kept(node.id, JSON.stringify([x, y, address, found, node]), () => card(node, { x, y }, address, found));
   };
-  const drawLine = (edge) => kept(edge.id, `${edge.rate} ${edge.count} ${edge.keys} ${plan.curves.get(edge.id).d}`, () => line(edge, plan, byId));
+  const drawLine = (edge) => kept(edge.id, `${edge.rate.toPrecision(3)} ${edge.count} ${edge.keys} ${plan.curves.get(edge.id).d}`, () => line(edge, plan, byId));
   if (cache.size > 3 * (nodes.length + edges.length) + 100) cache.clear();
   const shown = nodes.filter(({ id }) => plan.places.has(id)).sort((a, b) => readingOrder(plan.places.get(a.id), plan.places.get(b.id)));
   const many = edges.filter(({ rate }) => rate > 0).length > 100;
   return h("svg.map", { class: many ? "many" : undefined, role: "group", "aria-label": label, ...attributes },
     h("g.edges", edges.map(drawLine)),
-    plan.heading && h("text.heading", { x: plan.heading.x, y: plan.heading.y }, "By name, through the default exchange"),
+    plan.heading && h("text.heading", { x: plan.heading.x, y: plan.heading.y }, "Through the default exchange"),
     h("g.keys", { "aria-hidden": "true" }, keys(edges, plan)),
     h("g.nodes", shown.map(drawCard)));
 }
@@ -148,22 +146,43 @@ export function highlight(svg, id, edges) {
   }
 }
 
-/** Returns the picture as a file that needs nothing else: its own styles in light colours, names escaped, no links. */
-export function standAlone(svg, plan, legend) {
+// The words of a text in lines that are no wider than this.
+function lines(text, width) {
+  const all = [];
+  for (const word of text.split(" ")) {
+    const longer = all.length ? `${all.at(-1)} ${word}` : word;
+    if (all.length && widthOf(longer, "10.5px") <= width) all[all.length - 1] = longer;
+    else all.push(word);
+  }
+  return all;
+}
+
+/**
+ * Returns the picture as a file that needs nothing else: its own styles in light colours, names escaped, no links.
+ * `legend` lists [a drawn sample, what it means].
+ */
+export function standAlone(svg, plan, title, legend) {
   const copy = svg.cloneNode(true);
-  const [x, y, width, height] = whole(plan, 400);
-  const all = { xmlns: "http://www.w3.org/2000/svg", viewBox: `${x} ${y - 30} ${width} ${height + 60}`, width, height: height + 60, class: "map" };
-  for (const name of copy.getAttributeNames()) copy.removeAttribute(name);
-  for (const [name, value] of Object.entries(all)) copy.setAttribute(name, value);
-  for (const element of copy.querySelectorAll("a, [data-on]")) for (const name of ["href", "data-on", "data-id"]) element.removeAttribute(name);
-  const add = (tag, attributes, text) => {
-    const element = document.createElementNS(all.xmlns, tag);
+  const [x, y, drawn, height] = whole(plan);
+  const width = Math.max(480, drawn);
+  const entries = legend.map(([sample, text]) => [sample.cloneNode(true), lines(text, width - 2 * MARGIN - 44)]);
+  const [left, total] = [x + MARGIN, height + 60 + 16 * entries.flatMap(([, text]) => text).length];
+  const made = (element, attributes, text) => {
     for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    element.textContent = text;
+    if (text) element.textContent = text;
     return element;
   };
-  copy.prepend(add("title", {}, legend[0]), add("style", {}, styles()), add("rect", { x, y: y - 30, width, height: height + 60, fill: "#fff" }, ""), add("text", { x: x + MARGIN, y: y - 8, class: "name" }, legend[0]));
-  copy.append(add("text", { x: x + MARGIN, y: y + height + 14, class: "figures" }, legend[1]));
+  const space = "http://www.w3.org/2000/svg";
+  const add = (tag, attributes, text) => made(document.createElementNS(space, tag), attributes, text);
+  for (const name of copy.getAttributeNames()) copy.removeAttribute(name);
+  made(copy, { xmlns: space, viewBox: `${x} ${y - 30} ${width} ${total}`, width, height: total, class: "map" });
+  for (const element of copy.querySelectorAll("a, [data-on]")) for (const name of ["href", "data-on", "data-id"]) element.removeAttribute(name);
+  copy.prepend(add("title", {}, title), add("style", {}, styles()), add("rect", { x, y: y - 30, width, height: total, fill: "#fff" }), add("text", { x: left, y: y - 8, class: "name" }, title));
+  let bottom = y + height + 14;
+  for (const [sample, text] of entries) {
+    copy.append(made(sample, { x: left, y: bottom - 11, width: 34, height: 14 }), ...text.map((line, at) => add("text", { x: left + 44, y: bottom + 16 * at, class: "figures" }, line)));
+    bottom += 16 * text.length;
+  }
   // XML has no place for control characters, which names may have.
   return new XMLSerializer().serializeToString(copy).replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, "\ufffd");
 }

@@ -25,8 +25,9 @@ const idOf = (kind, name) => `${kind} ${name}`;
 
 function node(kind, name, figures) {
   const one = { ...figures, id: idOf(kind, name), kind, name, level: kind === "exchange" ? 0 : level(figures) };
-  const { messages = 0, consumers = 0, type, without_consumers: without = 0 } = figures;
-  one.waiting = messages > 0 && (kind === "group" ? without > 0 : kind === "queue" && consumers === 0 && type !== "stream");
+  const { messages = 0, consumers = 0, type } = figures;
+  // Of a group it is not known which queues hold its messages.
+  one.waiting = messages > 0 && kind !== "exchange" && consumers === 0 && type !== "stream";
   return one;
 }
 
@@ -81,8 +82,7 @@ export function nameOf({ kind, name }) {
   return kind === "group" ? `${name}*` : name || "(no name)";
 }
 
-function consumersOf({ kind, type, consumers = 0, waiting, without_consumers: without = 0 }) {
-  if (kind === "group") return waiting ? `${count(without)} without a consumer` : plural(consumers, "consumer");
+function consumersOf({ type, consumers = 0 }) {
   if (type === "stream") return plural(consumers, "reader");
   return consumers ? plural(consumers, "consumer") : "no consumer";
 }
@@ -94,7 +94,7 @@ export function words(one) {
   const about = {
     exchange: () => [`exchange ${name}`, one.missing ? "does not exist" : one.type, one.internal && "internal"],
     queue: () => [`${one.type === "stream" ? "stream" : "queue"} ${name}`, ...(one.messages === undefined ? [] : [plural(one.messages, "message"), consumersOf(one)])],
-    group: () => [`group ${name}`, plural(one.queues, "queue"), plural(one.messages ?? 0, "message"), consumersOf(one)],
+    group: () => [`group ${name}`, plural(one.queues, "queue"), plural(one.messages ?? 0, "message"), consumersOf(one), one.consumers > 0 && one.without_consumers > 0 && `${count(one.without_consumers)} without a consumer`],
   }[one.kind]();
   return [...about, ...rates].filter(Boolean).join(", ");
 }
@@ -106,9 +106,9 @@ export function figures(one) {
     if (one.missing) return ["does not exist", ""];
     return [one.internal ? `${one.type}, internal` : one.type ?? "", one.in > 0 ? rate(one.in) : one.bindings === 0 ? "no bindings" : ""];
   }
-  if (one.kind === "group") return [messages, one.waiting ? `${brief(one.without_consumers)} no consumer` : `${brief(one.queues)} queues`];
   if (one.messages === undefined) return [one.type ?? one.kind, ""];
   if (one.waiting) return [messages, "no consumer"];
+  if (one.kind === "group") return [messages, `${brief(one.queues)} queues`];
   return [one.type === "stream" ? "stream" : messages, consumersOf(one)];
 }
 

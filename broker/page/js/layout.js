@@ -9,6 +9,10 @@ const ROW = 48;
 // Between the columns of a block: the stubs of edges bend here.
 const BETWEEN = 34;
 const HEADING = 34;
+/** What stays free around a picture. */
+export const MARGIN = 26;
+// Between layers: with keys of bindings before a single column, before several, and where there is no room.
+const GAPS = { keys: 190, several: 120, least: 70 };
 // What an edge needs that passes through a layer.
 const VIA = 16;
 // How far an edge swings out between two cards of the same layer, at most.
@@ -18,10 +22,11 @@ const SWING = 84;
  * Lays out {nodes: [{id, kind, name}], edges: [{id, from, to, kind}]}. Returns {places: id → {x, y}, curves: id → {d, tip}, the
  * path data of a line and its arrow, width, height, left and right: what edges need beside them, heading: where the queues
  * without bindings begin, single: whether there is room for the keys of bindings}.
- * `aspect` is that of the screen, `previous` the layout before.
+ * `room` is [width, height] of what can be seen at once: the picture keeps to its width where that is possible, and may be
+ * taller; `previous` is the layout before.
  */
-export function layout({ nodes, edges }, { aspect = 1.6, previous } = {}) {
-  const things = new Set([aspect, ...nodes.map(({ id }) => id), ...edges.map(({ id }) => id)]);
+export function layout({ nodes, edges }, { room = [1100, 680], previous } = {}) {
+  const things = new Set([String(room), ...nodes.map(({ id }) => id), ...edges.map(({ id }) => id)]);
   if (previous?.things.size === things.size && [...things].every((one) => previous.things.has(one))) return previous;
   const bound = new Set(edges.filter(({ kind }) => kind !== "dead-letter").map(({ to }) => to));
   const queues = nodes.filter(({ kind }) => kind !== "exchange");
@@ -32,7 +37,7 @@ export function layout({ nodes, edges }, { aspect = 1.6, previous } = {}) {
   const order = keptOrder(layers, links, previous) ?? bestOrder(layers, links);
   const loose = queues.filter(({ id }) => !bound.has(id)).sort(byName);
   const plan = { left: 0, right: 0, heading: null, things, order: order.map((layer) => layer.map(({ id }) => id)), places: new Map(), curves: new Map() };
-  place(plan, order, loose, links, aspect, previous);
+  place(plan, order, loose, links, room, previous);
   for (const { edge, stops } of routes) {
     const places = stops.map((id) => plan.places.get(id)).filter(Boolean);
     const [start, end] = sides(places[0], places.at(-1), edge.kind);
@@ -178,18 +183,18 @@ function keptOrder(layers, { near }, previous) {
 }
 
 // Gives every node its place, from the queues leftwards: exchanges stand at the mean height of what they lead to.
-function place(plan, order, loose, links, aspect, previous) {
+function place(plan, order, loose, links, [wide, high], previous) {
   const queues = order.at(-1);
   const exchanges = order.slice(0, -1).filter((layer) => layer.length);
-  const columns = queueColumns(queues.length, loose.length, exchanges.length, aspect);
-  plan.single = columns === 1 && aspect >= 1;
-  const gap = gapOf(columns, aspect);
+  const free = wide - 2 * MARGIN - exchanges.length * CARD.width;
+  const columns = queueColumns(queues.length, loose.length, free - exchanges.length * GAPS.several, high);
+  const gap = Math.round(Math.max(GAPS.least, Math.min(columns === 1 ? GAPS.keys : GAPS.several, (free - blockWidth(columns)) / exchanges.length)));
+  plan.single = columns === 1 && gap > GAPS.several;
   const rows = keptRows(queues, columns, previous) ?? chunks(queues, columns);
   Object.assign(plan, { columns, rows: rows.map((row) => row.map(({ id }) => id)) });
   const height = rows.length * ROW + (loose.length ? HEADING + Math.ceil(loose.length / columns) * ROW : 0);
-  const most = Math.max(14, Math.ceil(height / ROW));
-  const counts = exchanges.map((layer) => Math.ceil(layer.filter(({ via }) => !via).length / most) || 1);
-  let x = counts.reduce((sum, count) => sum + blockWidth(count) + gap, 0);
+  const counts = exchangeColumns(exchanges, Math.max(14, Math.ceil(height / ROW)), wide - 2 * MARGIN - blockWidth(columns), gap);
+  let x = widthOf(counts, gap);
   const right = exchanges.length;
   grid(plan, rows, { x, y: 0, columns, layer: right });
   if (loose.length) {
@@ -202,8 +207,9 @@ function place(plan, order, loose, links, aspect, previous) {
     // Between several columns there are lanes, but no way through.
     const nodes = columns > 1 ? exchanges[layer].filter(({ via }) => !via) : exchanges[layer];
     const lines = Math.ceil(nodes.length / columns);
-    grid(plan, chunks(nodes, columns), { x, y: Math.max(0, (height - lines * ROW) / 2), columns, layer });
-    if (columns === 1) settle(plan, nodes, links);
+    // What is higher than the screen is read from its top: there an exchange stands beside the first of its targets.
+    grid(plan, chunks(nodes, columns), { x, y: height > high ? 0 : Math.max(0, (height - lines * ROW) / 2), columns, layer });
+    if (columns === 1) settle(plan, nodes, links, height > high);
   }
   finish(plan);
 }
@@ -215,29 +221,29 @@ function grid(plan, rows, { x, y, columns, layer }) {
   })));
 }
 
-// One column leaves room for the keys of bindings.
-function gapOf(columns, aspect) {
-  if (aspect < 1) return 70;
-  return columns === 1 ? 190 : 120;
-}
-
 function blockWidth(columns) {
   return columns * (CARD.width + BETWEEN) - BETWEEN;
 }
 
-// One column as long as it can be read; then as many as show it largest on a screen of this aspect.
-function queueColumns(bound, loose, layers, aspect) {
-  const size = (columns) => {
-    const height = (Math.ceil(bound / columns) + Math.ceil(loose / columns)) * ROW;
-    const width = blockWidth(columns) + layers * (CARD.width + gapOf(columns, aspect));
-    return Math.min(aspect >= 1 ? 1100 / width : 700 / width, 680 / height);
-  };
-  let best = 1;
-  for (let columns = 1; columns <= Math.min(16, Math.max(bound, loose)); columns += 1) {
-    if (size(columns) >= 0.7) return columns;
-    if (size(columns) > size(best)) best = columns;
-  }
-  return best;
+// One column as long as it does not take long to scroll; then as many as show all at once, or as there is room for.
+function queueColumns(bound, loose, width, height) {
+  const most = Math.max(1, Math.floor((width + BETWEEN) / (CARD.width + BETWEEN)));
+  const rows = (columns) => Math.ceil(bound / columns) + Math.ceil(loose / columns);
+  let columns = 1;
+  while (columns < most && rows(columns) * ROW > (columns === 1 ? 1.5 : 1) * height) columns += 1;
+  return columns;
+}
+
+// How many columns each layer of exchanges has: none is higher than `rows`, if there is room for that beside the queues.
+function exchangeColumns(layers, rows, width, gap) {
+  const sizes = layers.map((layer) => layer.filter(({ via }) => !via).length);
+  const counts = () => sizes.map((size) => Math.ceil(size / rows) || 1);
+  while (widthOf(counts(), gap) > width && rows < Math.max(...sizes)) rows += 1;
+  return counts();
+}
+
+function widthOf(counts, gap) {
+  return counts.reduce((sum, count) => sum + blockWidth(count) + gap, 0);
 }
 
 function chunks(nodes, size) {
@@ -264,8 +270,9 @@ function keptRows(queues, columns, previous) {
 }
 
 // Moves the exchanges of a layer to where their targets are, without changing their order: neighbours that want the same place
-// share it around their mean.
-function settle(plan, nodes, { near }) {
+// share it around their mean. That is the mean of their targets; of what is `high` it is the first of them, and each layer begins
+// at the top.
+function settle(plan, nodes, { near }, high) {
   const y = new Map([...plan.places].map(([id, one]) => [id, one.y]));
   const clusters = [];
   let offset = 0;
@@ -273,7 +280,7 @@ function settle(plan, nodes, { near }) {
     offset += index === 0 ? 0 : ((via ? VIA : ROW) + (nodes[index - 1].via ? VIA : ROW)) / 2;
     const place = plan.places.get(id);
     const placed = near.get(id).filter(([other]) => plan.places.get(other)?.layer > place.layer);
-    const wanted = mean(id, new Map([[id, placed]]), y);
+    const wanted = high && (index === 0 || placed.length) ? (index && Math.min(...placed.map(([other]) => y.get(other)))) : mean(id, new Map([[id, placed]]), y);
     clusters.push({ at: wanted === undefined ? clusters.at(-1)?.at ?? 0 : wanted - offset, members: [[place, offset]] });
     while (clusters.length > 1 && clusters.at(-2).at > clusters.at(-1).at) {
       const [a, b] = clusters.splice(-2);

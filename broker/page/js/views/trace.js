@@ -131,8 +131,8 @@ function way(view, answer) {
   const graph = wayOf(answer);
   if (graph.nodes.length > MOST_DRAWN) return null;
   const plan = (view.state.plan = layout(graph, { previous: view.state.plan }));
-  const [x, y, width, height] = whole(plan, 900, 0);
-  return h("figure.map-frame.small", picture(graph, plan, { label: "The way of the message", viewBox: `${x} ${y} ${width} ${height}`, href: (node) => pageOf(vhostOf(view), node) }));
+  const [x, y, width, height] = whole(plan);
+  return h("figure.map-frame.small", picture(graph, plan, { label: "The way of the message", viewBox: `${x} ${y} ${width} ${height}`, width, height, href: (node) => pageOf(vhostOf(view), node) }));
 }
 
 function binding(view, { destination: name, destination_type: kind, routing_key: key, arguments: given, why }, at) {
