@@ -10,7 +10,6 @@ import { layout } from "../layout.js";
 import { table } from "../table.js";
 import { zoomable } from "../zoom.js";
 
-
 /** The address of the page of a queue or an exchange. */
 export function pageOf(vhost, { kind, name, missing }) {
   if (missing) return undefined;
