@@ -40,6 +40,7 @@ with browser() as visitor:
         print("start", flush=True)
         # Sessions do not outlive the broker.
         expect(guest.page.get_by_label("User name")).to_be_visible()
+        expect(guest.page.get_by_text("Your session has ended")).to_be_visible()
         guest.page.get_by_label("User name").fill("guest")
         guest.page.get_by_label("Password").fill("guest")
         guest.button("Sign in").click()
