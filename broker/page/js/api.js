@@ -10,6 +10,7 @@ export class ApiError extends Error {
 
 // The session's token is kept here only: a reload asks for it again.
 let token = "-";
+let name;
 let signedOut = () => {};
 
 // What the broker sends holds what clients wrote: such an object is no ordinary one, so that h() never takes it for attributes.
@@ -57,13 +58,15 @@ export async function request(method, address, options = {}) {
   const text = await response.text();
   if (response.ok) return raw ? text : text ? JSON.parse(text, (key, value) => sent(value)) : null;
   if (response.status === 401 && address !== "/session") {
-    const before = token;
-    if (!(await restore())) {
+    const [before, user] = [token, name];
+    const session = await restore();
+    if (!session) {
       signedOut();
       throw new ApiError(401, "Your session had ended: nothing was done. Do it again once you are signed in.");
     }
-    // Another tab has signed in again: its session is this one's, too.
-    if (token !== before) return request(method, address, options);
+    // Another tab has signed in again: its session is this one's, too, unless it is somebody else's.
+    if (session.name !== user) location.reload();
+    else if (token !== before) return request(method, address, options);
   }
   throw new ApiError(response.status, reason(response, text));
 }
@@ -79,7 +82,7 @@ function reason(response, text) {
   try {
     const { reason, error } = JSON.parse(text);
     const words = typeof reason === "string" ? reason : reason === undefined ? error : JSON.stringify(reason);
-    if (words) return WORDS[words] ?? words;
+    if (words) return Object.hasOwn(WORDS, words) ? WORDS[words] : words;
   } catch {
     // Not JSON: the status has to do.
   }
@@ -93,14 +96,15 @@ export const remove = (address) => request("DELETE", address);
 
 /** Returns the user of the session, {name, tags}, or null if nobody is signed in. */
 export async function restore() {
-  const session = await request("GET", "/session");
-  token = session?.csrf_token ?? "-";
-  return session;
+  return keep(await request("GET", "/session"));
 }
 
 export async function signIn(username, password) {
-  const session = await request("POST", "/session", { form: { username, password } });
-  token = session.csrf_token;
+  return keep(await request("POST", "/session", { form: { username, password } }));
+}
+
+function keep(session) {
+  [token, name] = [session?.csrf_token ?? "-", session?.name];
   return session;
 }
 
