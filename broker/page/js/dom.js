@@ -81,7 +81,7 @@ function create(node, space, mounted) {
 }
 
 function set(element, name, value, before) {
-  if (name === "key" || name === "onmount" || value === before) return;
+  if (value === before || name === "key" || name === "onmount") return;
   if (name === "style") {
     for (const property of Object.keys({ ...before, ...value })) element.style.setProperty(property, value?.[property] ?? "");
   } else if (name.startsWith("on")) {
