@@ -130,7 +130,7 @@ function wayOf({ steps }) {
 function way(view, answer) {
   const graph = wayOf(answer);
   if (graph.nodes.length > MOST_DRAWN) return null;
-  const plan = (view.state.plan = layout(graph, { previous: view.state.plan }));
+  const plan = (view.state.plan = layout(graph, { room: [Math.min(1100, innerWidth), 680], previous: view.state.plan }));
   const [x, y, width, height] = whole(plan);
   return h("figure.map-frame.small", picture(graph, plan, { label: "The way of the message", viewBox: `${x} ${y} ${width} ${height}`, width, height, href: (node) => pageOf(vhostOf(view), node) }));
 }
