@@ -4,7 +4,7 @@ import base64
 import xml.etree.ElementTree
 from pathlib import Path
 
-from browser import api, browser, expect
+from browser import api, browser, connection, expect
 from world import furnished
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -63,6 +63,16 @@ def is_readable(guest):
             assert measured["lowest"] >= LEAST_TEXT and measured["font"] >= LEAST_TEXT, case
             assert measured["seen"] > 0 and measured["scrolled"] == [0, 0], case
             assert guest.page.evaluate("document.documentElement.scrollWidth") <= width, case
+    # A group has no sign as long as it has a consumer, or no messages: it need not be the queue with messages that has none.
+    link = connection(vhost="with-1000")
+    channel = link.channel()
+    for name in ["orders.customer-0001", "invoices.customer-0002"]:
+        channel.basic_publish("", name, "waits")
+    channel.basic_consume("invoices.customer-0004", lambda *_: None)
+    guest.visit("#/map?vhost=with-1000")
+    expect(guest.page.locator(".map-scroll .group.waiting").first).to_contain_text("orders")
+    assert guest.page.locator(".map-scroll .group.waiting").filter(has_text="invoices").count() == 0
+    link.close()
     guest.page.set_viewport_size({"width": 1360, "height": 900})
     guest.visit("#/map?vhost=with-200")
     assert not guest.page.evaluate(MEASURE)["whole"]
