@@ -50,7 +50,8 @@ struct Slice {
 
 impl Caller {
     /// Moves messages from the head of a queue to another queue, as if they were published there through the default
-    /// exchange. The first ones that the destination would reject stay where they are.
+    /// exchange. The first ones that the destination would reject stay where they are, as do all that have not left when the
+    /// destination is deleted.
     ///
     /// # Errors
     /// 403 without the permission to read from the queue or to publish to the default exchange, 404 if a queue does not
@@ -71,6 +72,17 @@ impl Caller {
             let text = "messages cannot be moved to the queue that they are in";
             return Err(AmqpError::channel(ReplyCode::PreconditionFailed, text));
         }
+        self.move_between(&source, &destination, bounds, fx)
+    }
+
+    /// Moves messages until there are no more, or a bound is reached, or one of the queues is deleted.
+    fn move_between(
+        &self,
+        source: &Arc<Queue>,
+        destination: &Arc<Queue>,
+        bounds: MoveBounds,
+        fx: &mut Effects,
+    ) -> Result<Moved, AmqpError> {
         let until = Instant::now() + bounds.time;
         // Not those that come while others leave: that might never end.
         let wanted = bounds.count.min(source.counts().ready);
@@ -82,16 +94,24 @@ impl Caller {
             }
             let count = (wanted - moved).min(SLICE as u64) as usize;
             let size = SLICE_BYTES.min(bounds.bytes - bytes);
-            let slice = take(&source, &destination, count, size, fx);
+            let mut slice = take(source, destination, count, size, fx);
             is_full = slice.is_full;
-            if slice.entries.is_empty() {
+            if slice.entries.is_empty() || !carry_over(source, &mut slice, fx) {
                 break;
             }
             moved += slice.entries.len() as u64;
             bytes += slice.bytes;
-            self.trace_moved(&source, &destination, &slice.entries, fx);
-            self.count_moved(&source, &slice.entries);
-            carry_over(&source, slice, fx);
+            self.trace_moved(source, destination, &slice.entries, fx);
+            self.count_moved(source, &slice.entries);
+        }
+        let mut ends = [source, destination].into_iter();
+        if moved == 0
+            && let Some(missing) = ends.find(|queue| queue.is_deleted())
+        {
+            return Err(texts::no_queue(
+                missing.name().as_str(),
+                self.vhost().name(),
+            ));
         }
         Ok(Moved {
             moved,
@@ -172,20 +192,27 @@ fn take(from: &Arc<Queue>, to: &Arc<Queue>, count: usize, bytes: u64, fx: &mut E
     slice
 }
 
-/// Lets the messages leave the queue and enter the other.
-fn carry_over(from: &Arc<Queue>, mut slice: Slice, fx: &mut Effects) {
+/// Lets the messages leave the queue and enter the other. Puts them back into their places if the other has been deleted,
+/// and returns false.
+fn carry_over(from: &Arc<Queue>, slice: &mut Slice, fx: &mut Effects) -> bool {
     fx.perform();
     fx.begin_atomic();
     let leave = |fx: &mut Effects| from.settle(&slice.entries, [], fx);
-    slice.transfer.perform(leave, fx);
+    // Under the lock with which it is deleted: a look before would say nothing about the moment when they enter.
+    let entered = slice.transfer.perform_if_any_exists(leave, fx);
+    if !entered {
+        let back = slice.entries.drain(..);
+        from.requeue(back.map(|entry| (entry, Return::Unseen)), fx);
+    }
     fx.perform();
+    entered
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::{Calls, broker};
     use super::*;
-    use crate::domain::operations::{NewMessage, Published};
+    use crate::domain::operations::{NewMessage, Published, QueueConditions};
     use leveret_protocol::values::{AMQPValue, FieldTable};
     use leveret_storage::Op;
 
@@ -289,6 +316,58 @@ mod tests {
         assert_eq!(moves(&mut calls, "a", "b", ALL), Ok(more));
         assert_eq!(bodies(&mut calls, "a"), numbers(3..10));
         assert_eq!(bodies(&mut calls, "b"), numbers(0..3));
+    }
+
+    /// Deletes a queue, and returns how many messages it had.
+    fn delete(calls: &mut Calls, queue: &str) -> u64 {
+        let conditions = QueueConditions::default();
+        let deleted = calls.caller.delete_queue(queue, conditions, &mut calls.fx);
+        calls.fx.perform();
+        deleted.unwrap().unwrap().1
+    }
+
+    #[test]
+    fn what_has_not_left_when_the_destination_is_deleted_stays_in_its_place() {
+        let mut calls = world(10, &[]);
+        let [a, b] = ["a", "b"].map(|name| calls.caller.vhost().queue(name).unwrap());
+        let mut slice = take(&a, &b, 4, 1 << 20, &mut calls.fx);
+        assert_eq!((slice.entries.len(), a.counts().ready), (4, 6));
+        delete(&mut calls, "b");
+        assert!(!carry_over(&a, &mut slice, &mut calls.fx));
+        assert_eq!((a.counts().ready, a.counts().unacked), (10, 0));
+        let refused = calls.caller.move_between(&a, &b, ALL, &mut calls.fx);
+        calls.fx.perform();
+        let text = refused.unwrap_err().text;
+        assert!(text.starts_with("NOT_FOUND - no queue 'b'"), "{text}");
+        assert_eq!(bodies(&mut calls, "a"), numbers(0..10));
+        delete(&mut calls, "a");
+        let refused = calls.caller.move_between(&a, &b, ALL, &mut calls.fx);
+        let text = refused.unwrap_err().text;
+        assert!(text.starts_with("NOT_FOUND - no queue 'a'"), "{text}");
+    }
+
+    #[test]
+    fn a_destination_that_is_deleted_meanwhile_takes_no_more_with_it_than_entered() {
+        const ALL_MESSAGES: usize = 20_000;
+        let mut calls = world(ALL_MESSAGES, &[]);
+        let mut other = Calls::alone(&calls.caller.broker, "guest");
+        let deleting = std::thread::spawn(move || {
+            let queue = other.caller.vhost().queue("b").unwrap();
+            while queue.counts().ready == 0 {
+                std::thread::yield_now();
+            }
+            delete(&mut other, "b")
+        });
+        let moved = moves(&mut calls, "a", "b", ALL).unwrap();
+        let deleted = deleting.join().unwrap();
+        // A slice that is on its way when the queue is deleted is not counted there.
+        assert!(
+            moved.moved - deleted <= SLICE as u64,
+            "{moved:?}: {deleted}"
+        );
+        assert_eq!(moved.moved + moved.remaining, ALL_MESSAGES as u64);
+        let left = numbers(moved.moved as usize..ALL_MESSAGES);
+        assert_eq!(bodies(&mut calls, "a"), left);
     }
 
     #[test]

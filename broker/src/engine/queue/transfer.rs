@@ -4,7 +4,7 @@
 use super::effects::Effects;
 use super::handle::Queue;
 use crate::engine::message::SharedMessage;
-use leveret_storage::{QueueId, Storable};
+use leveret_storage::{Position, QueueId, Storable};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -99,6 +99,31 @@ impl Transfer {
     /// because of a message is stored after it, and no acknowledgement can survive while the
     /// message itself comes back.
     pub fn perform(&mut self, leave: impl FnOnce(&mut Effects), fx: &mut Effects) {
+        let places = self.reserve(fx);
+        self.complete(places, leave, fx);
+    }
+
+    /// Like [`Transfer::perform`], unless every queue has been deleted: then nothing leaves, and this returns false. A queue
+    /// that is deleted from now on has had the messages.
+    pub fn perform_if_any_exists(
+        &mut self,
+        leave: impl FnOnce(&mut Effects),
+        fx: &mut Effects,
+    ) -> bool {
+        let places = self.reserve(fx);
+        let exists = places.iter().any(Option::is_some);
+        if exists {
+            self.complete(places, leave, fx);
+        } else {
+            self.runs.clear();
+            // Whatever the caller does with the messages now is no part of a transfer.
+            fx.submit();
+        }
+        exists
+    }
+
+    /// Records the messages in their queues. Returns the first place in each; `None` if it was deleted.
+    fn reserve(&mut self, fx: &mut Effects) -> Vec<Option<Position>> {
         self.index.clear();
         self.bytes = 0;
         let mut places = Vec::with_capacity(self.runs.len());
@@ -116,11 +141,22 @@ impl Transfer {
                 collected = 0;
             }
             collected += bytes;
-            places.push(queue.reserve(messages, fx));
-            if self.counts {
+            let first = queue.reserve(messages, fx);
+            if self.counts && first.is_some() {
                 queue.count_published(messages.len() as u64, fx);
             }
+            places.push(first);
         }
+        places
+    }
+
+    /// Lets the messages leave their source and appear in their queues.
+    fn complete(
+        &mut self,
+        places: Vec<Option<Position>>,
+        leave: impl FnOnce(&mut Effects),
+        fx: &mut Effects,
+    ) {
         leave(fx);
         fx.submit();
         for (run, first) in self.runs.drain(..).zip(places) {

@@ -53,7 +53,7 @@ struct MoveAnswer {
 }
 
 /// Moves messages from the head of a queue to another one, at most 10,000, 64 MiB, and what takes 5 seconds: if any remain,
-/// ask again. Leveret's own.
+/// ask again. When the destination is deleted meanwhile, what has not left stays. Leveret's own.
 #[utoipa::path(
     post, path = "/queues/{vhost}/{queue}/move", request_body = MoveRequest,
     responses(
@@ -102,6 +102,10 @@ async fn move_messages(
 fn count(value: Option<&Value>) -> ApiResult<u64> {
     match value {
         None | Some(Value::Null) => Ok(COUNT_MAX),
+        // Half a message is a mistake, not something to be rounded.
+        Some(Value::Number(number)) if number.is_f64() => {
+            Err(ApiError::bad_request(json!(["not_integer", number])))
+        }
         Some(value) => {
             let count = u64::try_from(integer(value)?);
             let count = count.map_err(|_| ApiError::bad_request(json!(["negative", value])))?;
@@ -119,7 +123,14 @@ mod tests {
         assert_eq!(count(None).unwrap(), COUNT_MAX);
         assert_eq!(count(Some(&json!(5))).unwrap(), 5);
         assert_eq!(count(Some(&json!(1_000_000))).unwrap(), COUNT_MAX);
-        assert!(count(Some(&json!(-1))).is_err());
-        assert!(count(Some(&json!("many"))).is_err());
+        for wrong in [
+            json!(-1),
+            json!("-1"),
+            json!(1.5),
+            json!(-0.5),
+            json!("many"),
+        ] {
+            assert!(count(Some(&wrong)).is_err(), "{wrong}");
+        }
     }
 }
