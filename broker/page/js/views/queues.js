@@ -10,7 +10,7 @@ import { notify } from "../dialog.js";
 import { fromPairs, pairs, text } from "../form.js";
 import { bytes, count, percent, plural, rate } from "../format.js";
 import { queueLink } from "../links.js";
-import { isClosed, listedVhost, loadWithVhosts, orderOf, pager, searchBar, showsSeveral, table } from "../table.js";
+import { isClosed, listedVhost, loadPage, loadWithVhosts, orderOf, pager, searchBar, showsSeveral, table } from "../table.js";
 import { declareRoute } from "./declare.js";
 import { firstMessage, loadPort } from "./first.js";
 import { features, queueRoute, stateBadge } from "./queue.js";
