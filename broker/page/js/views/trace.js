@@ -146,7 +146,7 @@ function step(view, { exchange, type, reached_by: by, bindings, not_shown: hidde
   const missing = others.length + (hidden ?? 0);
   return h("li", { key: `${at} ${exchange}` }, h("section",
     h("h2", `${at + 1}. `, type ? link(exchange) : exchange, type && [" ", h("span.badge", type)]),
-    by && h("p", by.kind === "alternate" ? "Reached as the alternate exchange of " : "Reached from ", link(by.exchange), by.kind !== "alternate" && [", by a binding with the key ", h("code", by.routing_key || "(empty)")], "."),
+    by && h("p", by.kind === "alternate" ? "Reached as the alternate exchange of " : "Reached from ", link(by.exchange), by.routing_key !== undefined && [", by a binding with the key ", h("code", by.routing_key || "(empty)")], "."),
     note && h("p.notice", note),
     matched.length > 0 && h("ul.plain.ways", matched.map((one, index) => binding(view, one, index))),
     matched.length === 0 && !note && h("p", "No binding matches."),

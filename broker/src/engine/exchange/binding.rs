@@ -88,6 +88,11 @@ impl BindingId {
     pub(super) fn of(binding: &Binding) -> Self {
         BindingId::new(binding.destination.name(), &binding.key, &binding.arguments)
     }
+
+    /// Returns how many bytes the arguments have, encoded.
+    pub(super) fn arguments_len(&self) -> usize {
+        self.arguments.len()
+    }
 }
 
 /// Encodes arguments, into nothing if there are none.

@@ -30,6 +30,15 @@ pub(super) struct Bindings {
     index: Index,
 }
 
+/// A binding, and what is known of it.
+pub(super) struct Known<'a> {
+    pub(super) binding: &'a Binding,
+    /// Whether it counts at all: a consistent-hash exchange considers only one of those that lead to the same destination.
+    pub(super) counts: bool,
+    /// Bytes of its arguments, encoded.
+    pub(super) bytes: usize,
+}
+
 impl Bindings {
     pub(super) fn new(spec: &ExchangeSpec) -> Self {
         let index = match spec.routed_by() {
@@ -121,16 +130,16 @@ impl Bindings {
         }
     }
 
-    /// Returns the bindings, each with whether it counts at all: a consistent-hash exchange considers only one of those
-    /// that lead to the same destination.
-    pub(super) fn copied(&self) -> Vec<(Binding, bool)> {
-        let counts = |id: &BindingId, binding: &Binding| match &self.index {
-            Index::ConsistentHash(index) => index.counts(id, binding),
-            _ => true,
-        };
-        let all = self.all.iter();
-        all.map(|(id, binding)| (binding.clone(), counts(id, binding)))
-            .collect()
+    /// Iterates over the bindings, with what is known of each.
+    pub(super) fn known(&self) -> impl Iterator<Item = Known<'_>> {
+        self.all.iter().map(|(id, binding)| Known {
+            binding,
+            counts: match &self.index {
+                Index::ConsistentHash(index) => index.counts(id, binding),
+                _ => true,
+            },
+            bytes: id.arguments_len(),
+        })
     }
 
     /// Returns what a consistent-hash exchange hashes, in words.

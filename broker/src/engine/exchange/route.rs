@@ -22,8 +22,13 @@ pub(super) trait Observer {
     /// What is kept of an exchange's bindings until its lock is released.
     type Copied;
 
-    /// Copies the bindings of the exchange that is asked.
-    fn copy(&mut self, bindings: &Bindings) -> Self::Copied;
+    /// Copies the bindings of the exchange that is asked, which lead to these queues and exchanges.
+    fn copy(
+        &mut self,
+        bindings: &Bindings,
+        queues: &[Arc<Queue>],
+        exchanges: &[Arc<Exchange>],
+    ) -> Self::Copied;
 
     /// The bindings of an exchange lead to these queues and exchanges.
     fn asked(
@@ -47,7 +52,7 @@ struct Unobserved;
 impl Observer for Unobserved {
     type Copied = ();
 
-    fn copy(&mut self, _: &Bindings) {}
+    fn copy(&mut self, _: &Bindings, _: &[Arc<Queue>], _: &[Arc<Exchange>]) {}
 
     fn asked(&mut self, _: &Arc<Exchange>, (): (), _: &[Arc<Queue>], _: &[Arc<Exchange>]) {}
 
@@ -136,9 +141,9 @@ impl Route {
             Destination::Queue(queue) => self.queues.push(queue.clone()),
             Destination::Exchange(exchange) => next.push(exchange.clone()),
         });
-        let copied = observer.copy(&bindings);
-        drop(bindings);
         let (queues, exchanges) = (&self.queues[before.0..], &next[before.1..]);
+        let copied = observer.copy(&bindings, queues, exchanges);
+        drop(bindings);
         observer.asked(exchange, copied, queues, exchanges);
         if (self.queues.len(), next.len()) == before
             && let Some(alternate) = exchange.alternate()

@@ -49,7 +49,7 @@ pub struct RouteOrigin {
     pub exchange: String,
     /// `binding` or `alternate`.
     pub kind: &'static str,
-    /// The routing key of the binding.
+    /// The routing key of the binding; missing if it would have cost too much to find.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routing_key: Option<String>,
 }
@@ -141,7 +141,7 @@ impl RouteOrigin {
             Reached::Binding(exchange, key) => RouteOrigin {
                 exchange: exchange.to_string(),
                 kind: "binding",
-                routing_key: Some(key.clone()),
+                routing_key: key.clone(),
             },
             Reached::Alternate(exchange) => RouteOrigin {
                 exchange: exchange.to_string(),

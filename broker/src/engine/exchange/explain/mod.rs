@@ -3,7 +3,11 @@
 //! Nothing here decides on a route. [`Route`] finds it with the indexes that publishes use, and what it finds is looked up
 //! among the exchange's bindings afterwards.
 
+mod budget;
+mod judge;
 mod why;
+
+pub(super) use budget::Budget;
 
 use super::binding::{Binding, Destination};
 use super::bindings::Bindings;
@@ -11,8 +15,9 @@ use super::delayed::waited;
 use super::route::Observer;
 use super::{Directory, Exchange, Routable, Route};
 use crate::engine::queue::Queue;
+use judge::Copied;
 use leveret_protocol::ExchangeName;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The bindings that are explained of one exchange at most.
@@ -51,8 +56,8 @@ pub struct Step {
 /// How a message reaches an exchange that it was not published to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reached {
-    /// By a binding of this exchange with this routing key.
-    Binding(ExchangeName, String),
+    /// By a binding of this exchange with this routing key; `None` if it would have cost too much to find.
+    Binding(ExchangeName, Option<String>),
     /// As the alternate exchange of this one.
     Alternate(ExchangeName),
 }
@@ -71,9 +76,20 @@ pub struct ExplainedBinding {
 impl Explanation {
     /// Explains the route of a message from an exchange. A message that a delayed exchange would keep is followed to where
     /// it would go if it were due now.
+    ///
+    /// The queues are all there. What is said about the bindings is bounded, in time too: what is left out is counted.
     pub fn of(start: &Arc<Exchange>, message: &Routable<'_>, directory: &dyn Directory) -> Self {
+        Explanation::within(Budget::default(), start, message, directory)
+    }
+
+    pub(super) fn within(
+        budget: Budget,
+        start: &Arc<Exchange>,
+        message: &Routable<'_>,
+        directory: &dyn Directory,
+    ) -> Self {
         let mut route = Route::default();
-        let mut trail = Trail::of(message);
+        let mut trail = Trail::of(message, budget);
         route.find_observed(start, message, directory, &mut trail);
         let mut queues = std::mem::take(&mut route.queues);
         let properties = waited(message.properties);
@@ -131,6 +147,7 @@ struct Trail<'a> {
     steps: Vec<Step>,
     steps_not_shown: usize,
     bindings: usize,
+    budget: Budget,
     /// From where exchanges are reached, by their addresses. The last one counts: it is followed first.
     reached: HashMap<usize, Reached>,
     /// The exchange that was asked last.
@@ -141,20 +158,14 @@ struct Trail<'a> {
     waited: Option<Arc<Exchange>>,
 }
 
-/// The bindings of an exchange that is asked, as they were.
-struct Copied {
-    /// Each with whether it counts at all.
-    bindings: Vec<(Binding, bool)>,
-    hashed: Option<String>,
-}
-
 impl<'a> Trail<'a> {
-    fn of(message: &Routable<'a>) -> Self {
+    fn of(message: &Routable<'a>, budget: Budget) -> Self {
         Trail {
             message: *message,
             steps: Vec::new(),
             steps_not_shown: 0,
             bindings: 0,
+            budget,
             reached: HashMap::new(),
             asked: None,
             kept_by: Vec::new(),
@@ -175,60 +186,60 @@ impl<'a> Trail<'a> {
         }
     }
 
-    /// Returns the bindings with what they do to the message, those that match first.
-    fn judged(&self, exchange: &Exchange, copied: Vec<(Binding, bool)>, found: &Found) -> Judged {
-        let message = &self.message;
-        let (mut matched, mut others) = (Vec::new(), Vec::new());
-        for (binding, counts) in copied {
-            let leads = found.has(&binding.destination);
-            // Whether it is this binding that leads there, or another one, the exchange's own index says.
-            if leads && counts && leads_on(exchange, &binding, message) {
-                matched.push((binding, counts));
-            } else {
-                others.push((binding, counts));
-            }
+    /// Compares the bindings with the message, and adds the step to those that are shown.
+    fn add_step(
+        &mut self,
+        exchange: &Arc<Exchange>,
+        mut copied: Copied,
+        exchanges: &[Arc<Exchange>],
+    ) {
+        let (total, hashed) = (copied.total, copied.hashed.take());
+        let ways = why::Ways {
+            spec: &exchange.spec,
+            message: &self.message,
+            hashed: hashed.as_deref(),
+            bindings: total,
+        };
+        let room = BINDINGS_MAX.min(ALL_BINDINGS_MAX.saturating_sub(self.bindings));
+        let judged = copied.judged(exchange, &ways, room, &mut self.budget);
+        let note = ways.note();
+        let reached_by = self.reached.get(&Arc::as_ptr(exchange).addr()).cloned();
+        let from = exchange.name();
+        for reached in exchanges {
+            let by = Reached::Binding(from.clone(), None);
+            self.reached.insert(Arc::as_ptr(reached).addr(), by);
         }
-        Judged { matched, others }
+        for binding in judged.to_exchanges {
+            let by = Reached::Binding(from.clone(), Some(binding.key.to_string()));
+            self.reached.insert(binding.destination.identity(), by);
+        }
+        self.bindings += judged.shown.len();
+        self.steps.push(Step {
+            exchange: Some(exchange.clone()),
+            reached_by: reached_by.filter(|_| !self.steps.is_empty()),
+            not_shown: total - judged.shown.len(),
+            bindings: judged.shown,
+            note,
+        });
+        if judged.is_cut {
+            let note = "There is too much to compare: others that are not shown may match, too.";
+            self.add_note(note.to_owned());
+        }
     }
-}
-
-/// The destinations that an exchange's bindings led to.
-struct Found(HashSet<usize>);
-
-impl Found {
-    fn of(queues: &[Arc<Queue>], exchanges: &[Arc<Exchange>]) -> Self {
-        let queues = queues.iter().cloned().map(Destination::Queue);
-        let exchanges = exchanges.iter().cloned().map(Destination::Exchange);
-        Found(queues.chain(exchanges).map(|to| to.identity()).collect())
-    }
-
-    fn has(&self, destination: &Destination) -> bool {
-        self.0.contains(&destination.identity())
-    }
-}
-
-/// Bindings, each with whether it counts at all.
-struct Judged {
-    matched: Vec<(Binding, bool)>,
-    others: Vec<(Binding, bool)>,
-}
-
-/// Returns whether an exchange with no other binding would send the message this way.
-fn leads_on(exchange: &Exchange, binding: &Binding, message: &Routable<'_>) -> bool {
-    let mut alone = Bindings::new(&exchange.spec);
-    alone.add(binding.clone());
-    let mut leads = false;
-    alone.matching(message, &mut |_| leads = true);
-    leads
 }
 
 impl Observer for Trail<'_> {
     type Copied = Copied;
 
-    fn copy(&mut self, bindings: &Bindings) -> Copied {
-        Copied {
-            bindings: bindings.copied(),
-            hashed: bindings.hashed(),
+    fn copy(
+        &mut self,
+        bindings: &Bindings,
+        queues: &[Arc<Queue>],
+        exchanges: &[Arc<Exchange>],
+    ) -> Copied {
+        match self.steps.len() {
+            STEPS_MAX => Copied::default(),
+            _ => Copied::of(bindings, queues, exchanges, &mut self.budget),
         }
     }
 
@@ -241,53 +252,15 @@ impl Observer for Trail<'_> {
     ) {
         let waited = self.waited.take_if(|waited| Arc::ptr_eq(waited, exchange));
         self.asked = Some(exchange.name().clone());
-        let total = copied.bindings.len();
-        let judged = self.judged(exchange, copied.bindings, &Found::of(queues, exchanges));
-        for (binding, _) in &judged.matched {
-            if let Destination::Exchange(_) = &binding.destination {
-                let by = Reached::Binding(exchange.name().clone(), binding.key.to_string());
-                self.reached.insert(binding.destination.identity(), by);
-            }
-        }
         if self.steps.len() == STEPS_MAX {
             self.steps_not_shown += 1;
             return;
         }
-        let ways = why::Ways {
-            spec: &exchange.spec,
-            message: &self.message,
-            hashed: copied.hashed.as_deref(),
-            bindings: total,
-        };
-        let room = BINDINGS_MAX.min(ALL_BINDINGS_MAX.saturating_sub(self.bindings));
-        let matched = judged.matched.into_iter().map(|it| (it, true));
-        let all = matched.chain(judged.others.into_iter().map(|it| (it, false)));
-        let explained = all.take(room).map(|((binding, counts), matched)| {
-            let why = ways.why(&binding, matched, counts);
-            ExplainedBinding {
-                binding,
-                matched,
-                why,
-            }
-        });
-        let bindings: Vec<ExplainedBinding> = explained.collect();
-        let note = ways.note();
-        self.bindings += bindings.len();
-        let reached_by = self.reached.get(&Arc::as_ptr(exchange).addr()).cloned();
-        self.steps.push(Step {
-            exchange: Some(exchange.clone()),
-            reached_by: reached_by.filter(|_| !self.steps.is_empty()),
-            not_shown: total - bindings.len(),
-            bindings,
-            note: None,
-        });
+        self.add_step(exchange, copied, exchanges);
         if waited.is_some() {
             let note =
                 "The exchange keeps the message for its delay; this is how it is routed then.";
             self.add_note(note.to_owned());
-        }
-        if let Some(note) = note {
-            self.add_note(note);
         }
         if queues.is_empty() && exchanges.is_empty() && exchange.alternate().is_none() {
             let note =

@@ -1,5 +1,6 @@
 //! Why a binding matches a message or does not, in sentences for people.
 
+use super::ExplainedBinding;
 use crate::engine::exchange::binding::Binding;
 use crate::engine::exchange::headers::{Compared, compared};
 use crate::engine::exchange::{ExchangeKind, ExchangeSpec, Routable};
@@ -62,8 +63,23 @@ impl Ways<'_> {
         Some(note.to_owned())
     }
 
-    /// Returns why a binding matches the message, or does not. `counts`: see `Bindings::copied`.
-    pub(super) fn why(&self, binding: &Binding, matched: bool, counts: bool) -> String {
+    /// Explains a binding that matches the message, or does not.
+    pub(super) fn explained(
+        &self,
+        binding: Binding,
+        matched: bool,
+        counts: bool,
+    ) -> ExplainedBinding {
+        let why = self.why(&binding, matched, counts);
+        ExplainedBinding {
+            binding,
+            matched,
+            why,
+        }
+    }
+
+    /// Returns why a binding matches the message, or does not. `counts`: see `Known`.
+    fn why(&self, binding: &Binding, matched: bool, counts: bool) -> String {
         match self.spec.routed_by() {
             ExchangeKind::Fanout => {
                 "A fanout exchange sends every message to all its bindings.".to_owned()

@@ -3,12 +3,21 @@
 use super::*;
 
 pub(super) fn explained(exchange: &Arc<Exchange>, message: &Probe, known: &Known) -> Explanation {
+    within(explain::Budget::default(), exchange, message, known)
+}
+
+fn within(
+    budget: explain::Budget,
+    exchange: &Arc<Exchange>,
+    message: &Probe,
+    known: &Known,
+) -> Explanation {
     let keys: Vec<&[u8]> = message.keys.iter().map(Vec::as_slice).collect();
     let message = Routable {
         routing_keys: &keys,
         properties: &message.properties,
     };
-    Explanation::of(exchange, &message, known)
+    Explanation::within(budget, exchange, &message, known)
 }
 
 /// Returns the names of the queues and the exchanges on the way.
@@ -72,7 +81,7 @@ fn a_route_over_a_binding_and_an_alternate_exchange_is_explained() {
         reached,
         [
             None,
-            Some(Reached::Binding("start".into(), "k".to_owned())),
+            Some(Reached::Binding("start".into(), Some("k".to_owned()))),
             Some(Reached::Alternate("topics".into()))
         ]
     );
@@ -107,6 +116,64 @@ fn of_many_bindings_those_that_match_are_explained() {
     assert_eq!((step.bindings.len(), step.not_shown), (200, 800));
     assert!(step.bindings[0].matched && !step.bindings[1].matched);
     assert_eq!(step.bindings[0].binding.key.as_str(), "777");
+}
+
+const CUT: &str = "There is too much to compare: others that are not shown may match, too.";
+
+#[test]
+fn what_costs_too_much_to_compare_is_left_out_and_said() {
+    let (x, q) = (exchange("x", ExchangeKind::Direct), queue(1));
+    for n in 0..1000 {
+        bind(&x, &q, &format!("{n:03}"));
+    }
+    let (known, message) = (Known::default(), probe("777"));
+    for budget in [
+        explain::Budget::of(10, usize::MAX),
+        explain::Budget::of(usize::MAX, 2560),
+    ] {
+        let explanation = within(budget, &x, &message, &known);
+        assert_eq!(names(&explanation).0, ["q1"], "the route is whole");
+        let step = &explanation.steps[0];
+        assert!(step.bindings.len() <= 10 && step.bindings.iter().all(|it| !it.matched));
+        assert_eq!(step.bindings.len() + step.not_shown, 1000);
+        assert_eq!(step.note.as_deref(), Some(CUT));
+    }
+    let few = explain::Budget::of(1500, usize::MAX);
+    let step = &within(few, &x, &message, &known).steps[0];
+    assert_eq!((step.bindings.len(), step.note.as_ref()), (200, None));
+    assert!(step.bindings[0].matched);
+}
+
+#[test]
+fn patterns_that_are_hard_to_compare_take_a_second_and_not_minutes() {
+    let (x, q) = (exchange("x", ExchangeKind::Topic), queue(1));
+    bind(&x, &q, "#");
+    for n in 0..3000 {
+        bind(&x, &q, &format!("{}{n}", "#.*.".repeat(20)));
+    }
+    let key = "a.".repeat(80) + "a";
+    let start = std::time::Instant::now();
+    let explanation = explained(&x, &probe(&key), &Known::default());
+    // One for comparisons, the rest for a slow machine that has others to serve.
+    let taken = start.elapsed();
+    assert!(taken < std::time::Duration::from_secs(20), "{taken:?}");
+    assert_eq!(names(&explanation).0, ["q1"]);
+    let step = &explanation.steps[0];
+    assert_eq!(step.bindings.len() + step.not_shown, 3001);
+    assert_eq!(step.note.as_deref(), Some(CUT));
+}
+
+#[test]
+fn of_more_bindings_that_match_than_are_shown_only_those_are_compared() {
+    let x = exchange("x", ExchangeKind::Fanout);
+    for n in 0..1000 {
+        bind(&x, &queue(n), "");
+    }
+    let budget = explain::Budget::of(200, usize::MAX);
+    let explanation = within(budget, &x, &probe(""), &Known::default());
+    let step = &explanation.steps[0];
+    assert_eq!((step.bindings.len(), step.not_shown), (200, 800));
+    assert_eq!((explanation.queues.len(), step.note.as_ref()), (1000, None));
 }
 
 #[test]
