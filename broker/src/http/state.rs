@@ -182,9 +182,14 @@ impl Api {
         &self,
         operation: impl FnOnce(AdminContext) -> T + Send + 'static,
     ) -> ApiResult<T> {
-        let _turn = self.operations.acquire().await;
+        let turn = self.operations.clone().acquire_owned().await;
         let context = self.context.clone();
-        let done = tokio::task::spawn_blocking(move || operation(context)).await;
+        let operation = move || {
+            // Until it is done, even if its client hangs up.
+            let _turn = turn;
+            operation(context)
+        };
+        let done = tokio::task::spawn_blocking(operation).await;
         done.map_err(|error| ApiError::internal(error.to_string()))
     }
 }
