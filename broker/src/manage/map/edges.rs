@@ -5,6 +5,7 @@ use crate::domain::vhost::Vhost;
 use crate::engine::exchange::{Destination, Exchange};
 use crate::engine::queue::Queue;
 use serde::Serialize;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -13,6 +14,10 @@ use utoipa::ToSchema;
 const EDGES_MAX: usize = 2000;
 /// The keys of an edge at most.
 const KEYS_MAX: usize = 5;
+/// The bindings that are looked at for a map at most.
+const BINDINGS_MAX: usize = 200_000;
+/// The edges that are kept to choose from at most.
+const WAYS_MAX: usize = 20_000;
 
 /// One or more ways from one node of a map to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -50,6 +55,23 @@ struct Ways {
     count: usize,
 }
 
+/// What is still looked at and kept: a map has to be cheap whatever there is.
+pub(super) struct Room {
+    /// Bindings to look at.
+    pub(super) bindings: usize,
+    /// Ways to keep.
+    pub(super) ways: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Room {
+            bindings: BINDINGS_MAX,
+            ways: WAYS_MAX,
+        }
+    }
+}
+
 /// What leads where in a virtual host.
 pub(super) struct Edges<'a> {
     vhost: &'a Vhost,
@@ -62,6 +84,11 @@ pub(super) struct Edges<'a> {
     /// The addresses of queues with bindings.
     bound: HashSet<usize>,
     ways: HashMap<(Node, Node, EdgeKind), Ways>,
+    room: Room,
+    /// What there was no room for.
+    left_out: usize,
+    /// Not all bindings were looked at.
+    is_cut: bool,
 }
 
 fn address<T>(of: &Arc<T>) -> usize {
@@ -75,6 +102,7 @@ impl<'a> Edges<'a> {
         exchanges: &'a [Arc<Exchange>],
         queues: &[Arc<Queue>],
         parts: HashMap<usize, usize>,
+        room: Room,
     ) -> Self {
         let named = exchanges.iter().enumerate();
         let by_name = named.map(|(at, exchange)| (exchange.name().to_string(), at));
@@ -86,6 +114,9 @@ impl<'a> Edges<'a> {
             parts,
             bound: HashSet::new(),
             ways: HashMap::new(),
+            room,
+            left_out: 0,
+            is_cut: false,
         };
         for (at, exchange) in exchanges.iter().enumerate() {
             edges.add_bindings(at, exchange);
@@ -102,7 +133,19 @@ impl<'a> Edges<'a> {
 
     fn add_bindings(&mut self, at: usize, exchange: &Exchange) {
         let from = Node::Exchange(at);
+        if self.room.bindings == 0 {
+            let bindings = exchange.binding_count();
+            self.left_out += bindings;
+            self.is_cut |= bindings > 0;
+            return;
+        }
         exchange.each_binding(|binding| {
+            let Some(room) = self.room.bindings.checked_sub(1) else {
+                self.left_out += 1;
+                self.is_cut = true;
+                return;
+            };
+            self.room.bindings = room;
             let to = match &binding.destination {
                 Destination::Queue(queue) => {
                     let address = address(queue);
@@ -161,7 +204,15 @@ impl<'a> Edges<'a> {
     }
 
     fn add(&mut self, from: Node, to: Node, kind: EdgeKind, key: Option<&str>) {
-        let ways = self.ways.entry((from, to, kind)).or_default();
+        let has_room = self.ways.len() < self.room.ways;
+        let ways = match self.ways.entry((from, to, kind)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) if has_room => new.insert(Ways::default()),
+            Entry::Vacant(_) => {
+                self.left_out += 1;
+                return;
+            }
+        };
         ways.count += 1;
         if let Some(key) = key
             && ways.keys.len() < KEYS_MAX
@@ -171,9 +222,9 @@ impl<'a> Edges<'a> {
         }
     }
 
-    /// Returns whether a queue has a binding besides the implicit one.
+    /// Returns whether a queue has a binding besides the implicit one, or may have one.
     pub(super) fn is_bound(&self, queue: &Arc<Queue>) -> bool {
-        self.bound.contains(&address(queue))
+        self.is_cut || self.bound.contains(&address(queue))
     }
 
     /// Returns the name of an exchange by its place.
@@ -250,7 +301,7 @@ impl<'a> Edges<'a> {
         if ways.len() > EDGES_MAX {
             ways.sort_by_key(|(edge, ways)| (std::cmp::Reverse(ways.count), **edge));
         }
-        let not_shown = ways.len().saturating_sub(EDGES_MAX);
+        let not_shown = self.left_out + ways.len().saturating_sub(EDGES_MAX);
         ways.truncate(EDGES_MAX);
         ways.sort_by_key(|(edge, _)| **edge);
         let label = |node: &Node| match node {

@@ -16,7 +16,7 @@ use crate::domain::broker::Broker;
 use crate::domain::vhost::{SYSTEM_PREFIX, Vhost};
 use crate::engine::exchange::Exchange;
 use crate::engine::queue::Queue;
-use edges::Edges;
+use edges::{Edges, Room};
 use groups::Part;
 use nodes::Rates;
 use serde::Serialize;
@@ -40,7 +40,7 @@ pub struct Map {
     pub groups: Vec<MapGroup>,
     /// What leads where.
     pub edges: Vec<Edge>,
-    /// How many edges are left out.
+    /// How many edges are left out, at least: what there are too many of to look at counts one each.
     pub edges_not_shown: usize,
     /// How many queues the virtual host has.
     pub total_queues: usize,
@@ -55,13 +55,21 @@ pub struct Map {
 /// Which part of a virtual host is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct MapFilter {
-    /// Queues and exchanges whose names contain this text, whatever its case; empty for all.
-    pub name: String,
-    /// Queues whose names begin with this text; empty for all.
-    pub prefix: String,
+    /// In lower case.
+    name: String,
+    prefix: String,
 }
 
 impl MapFilter {
+    /// Returns a filter for queues and exchanges whose names contain `name`, whatever its case, and queues whose names begin
+    /// with `prefix`, too; empty for all.
+    pub fn new(name: &str, prefix: String) -> Self {
+        MapFilter {
+            name: name.to_lowercase(),
+            prefix,
+        }
+    }
+
     fn is_everything(&self) -> bool {
         self.name.is_empty() && self.prefix.is_empty()
     }
@@ -79,7 +87,7 @@ impl MapFilter {
     }
 
     fn contains(&self, name: &str) -> bool {
-        self.name.is_empty() || name.to_lowercase().contains(&self.name.to_lowercase())
+        self.name.is_empty() || name.to_lowercase().contains(&self.name)
     }
 }
 
@@ -102,7 +110,8 @@ impl Map {
         }
         let names: Vec<&str> = queues.iter().map(|queue| queue.name().as_str()).collect();
         let parts = groups::parts(&names, &filter.prefix, QUEUES_MAX);
-        let edges = Edges::find(vhost, &exchanges, &queues, places(&queues, &parts));
+        let places = places(&queues, &parts);
+        let edges = Edges::find(vhost, &exchanges, &queues, places, Room::default());
         let rates = Rates::of(broker);
         let (shown, matching_exchanges) = shown_exchanges(&edges, &exchanges, filter, &rates);
         let mut map = Map {

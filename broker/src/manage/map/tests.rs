@@ -70,10 +70,7 @@ impl World {
     }
 
     fn map(&self, name: &str, prefix: &str) -> Map {
-        let filter = MapFilter {
-            name: name.to_owned(),
-            prefix: prefix.to_owned(),
-        };
+        let filter = MapFilter::new(name, prefix.to_owned());
         Map::of(&self.broker, &self.vhost, &filter)
     }
 }
@@ -196,4 +193,43 @@ fn many_queues_and_exchanges_become_few_nodes() {
     let map = world.map("", "orders.1");
     assert_eq!((map.matching_queues, map.queues.len()), (111, 111));
     assert_eq!(map.exchanges.len(), 1);
+}
+
+#[test]
+fn what_is_too_much_to_look_at_is_counted_and_left_out() {
+    let mut world = World::new();
+    let cycle: Vec<_> = (0..10)
+        .map(|n| world.exchange(&format!("x{n}"), &[]))
+        .collect();
+    for (n, from) in cycle.iter().enumerate() {
+        let to = Destination::Exchange(cycle[(n + 1) % 10].clone());
+        world.bind(from, to.clone(), "a");
+        world.bind(from, to, "b");
+    }
+    let alone = world.queue("alone", &[]);
+    let found = |room: Room| {
+        let edges = Edges::find(
+            &world.vhost,
+            &cycle,
+            std::slice::from_ref(&alone),
+            HashMap::new(),
+            room,
+        );
+        let is_bound = edges.is_bound(&alone);
+        let shown = edges.exchanges_on_the_map(|_| true);
+        let (shown, not_shown) = edges.described(&shown, |_| ("queue", String::new()));
+        (shown.len(), not_shown, is_bound)
+    };
+    assert_eq!(found(Room::default()), (10, 0, false));
+    let few_ways = Room {
+        ways: 4,
+        ..Room::default()
+    };
+    assert_eq!(found(few_ways), (4, 12, false));
+    let few_bindings = Room {
+        bindings: 7,
+        ..Room::default()
+    };
+    // Whether a queue is bound is not known then, and a map does not say that it is not.
+    assert_eq!(found(few_bindings), (4, 13, true));
 }
