@@ -7,11 +7,12 @@ from browser import URL, api, browser, expect
 
 BROKER = os.environ["LEVERET_TEST_PID"]
 QUEUES = 10_000
-# Milliseconds from navigation to the first row.
-FIRST_ROW = 300
-# Milliseconds for which the page may be deaf to its user.
-STUTTER = 300
-# Parts of one processor. The aim is 0.02; the rest is for busy machines.
+# Milliseconds from navigation to the first row. The aim is 300 on an idle machine; the rest of each of these limits is for one on
+# which other tests run.
+FIRST_ROW = 3000
+# Milliseconds for which the page may be deaf to its user. The aim is 100.
+STUTTER = 1000
+# Parts of one processor. The aim is 0.02.
 COST = 0.05
 WINDOW = 15_000
 
@@ -58,9 +59,7 @@ with browser() as visitor:
     guest.sign_in(address="#/queues")
     expect(guest.page.get_by_text("10,000 queues")).to_be_visible()
 
-    times = []
-    while len(times) < 3 or (min(times) >= FIRST_ROW and len(times) < 10):
-        times.append(first_row(guest, "#/queues"))
+    times = [first_row(guest, "#/queues") for _ in range(3)]
     print(f"first row after {min(times):.0f} ms; all: {', '.join(f'{one:.0f}' for one in times)}")
     assert min(times) < FIRST_ROW, times
 
