@@ -207,6 +207,10 @@ mod tests {
                 _ => continue,
             };
             for named in names.captures_iter(&text(&path)) {
+                // The API's own page.
+                if named[1].starts_with("api/") {
+                    continue;
+                }
                 let wanted = resolved(&path, &named[1]);
                 assert!(Files::get(&wanted).is_some(), "{path} needs {wanted}");
             }
@@ -219,10 +223,9 @@ mod tests {
     #[test]
     fn nothing_in_the_page_needs_what_the_policy_forbids() {
         let inline = Regex::new(
-            r#"(?i)<script(?:\s[^>]*)?>\s*\S|\son\w+\s*=\s*["']|\sstyle\s*=\s*["']|<style|<base"#,
+            r#"(?i)<script(?:\s[^>]*)?>\s*[^<\s]|\son\w+\s*=\s*["']|\sstyle\s*=\s*["']|<style|<base"#,
         );
-        let page = text(INDEX);
-        let (inline, page) = (inline.unwrap(), page.replace("></script>", ">"));
+        let (inline, page) = (inline.unwrap(), text(INDEX));
         let found = inline.find(&page).map(|found| found.as_str());
         assert_eq!(found, None);
     }
