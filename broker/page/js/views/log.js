@@ -14,17 +14,28 @@ const SHORT = 500;
 const LEVELS = [["TRACE", "everything"], ["DEBUG", "debug and above"], ["INFO", "info and above"], ["WARN", "warnings and errors"], ["ERROR", "errors"]];
 const RANKS = Object.fromEntries(LEVELS.map(([level], rank) => [level, rank]));
 const TEXT = /^(\S+)(\s+)(ERROR|WARN|INFO|DEBUG|TRACE)\b/;
-const JSON_LEVEL = /"level":"(ERROR|WARN|INFO|DEBUG|TRACE)"/i;
+
+// A line of the JSON format, written as one of the text format.
+function asText(line) {
+  if (!line.startsWith('{"timestamp"')) return line;
+  try {
+    const { timestamp, level, fields: { message, ...others } } = JSON.parse(line);
+    return [timestamp, level.padStart(5), message, ...Object.entries(others).map(([name, value]) => `${name}=${JSON.stringify(value)}`)].join(" ");
+  } catch {
+    return line;
+  }
+}
 
 /** Returns the parts of a line: its time, the gap, its level and the rest. Lines without a level have that of the one before. */
-function parse(text, before) {
+function parse(line, before) {
+  const text = asText(line);
   const [whole, utc, gap, level] = TEXT.exec(text) ?? [];
   if (level) {
     const milliseconds = Date.parse(utc);
     const time = Number.isFinite(milliseconds) ? local(milliseconds) + (/\.\d{1,3}/.exec(utc)?.[0] ?? "") : utc;
     return { text: time + text.slice(utc.length), utc, time, gap, level, rest: text.slice(whole.length) };
   }
-  return { text, level: JSON_LEVEL.exec(text)?.[1].toUpperCase() ?? before ?? "INFO" };
+  return { text, level: before ?? "INFO" };
 }
 
 /** The lines that are known, and the element that shows them. */
