@@ -96,7 +96,8 @@ pub struct StoreFigures {
     pub commits: u64,
     /// How long the last of them took, in milliseconds.
     pub last_sync_ms: f64,
-    /// What cannot be written, and why; `None` if all is well.
+    /// What cannot be written, and why; absent if all is well: `rabbitmqadmin` 3.x cannot show `null`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
