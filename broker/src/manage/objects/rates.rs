@@ -5,7 +5,7 @@ use crate::domain::broker::Broker;
 use crate::domain::connections::ConnectionInfo;
 use crate::domain::vhost::Vhost;
 use crate::engine::queue::Queue;
-use crate::engine::statistics::{ChurnCounts, ExchangeCounts, MessageStats, Tracked, VhostSums};
+use crate::engine::statistics::{ChurnCounts, ExchangeCounts, MessageStats, Tracked};
 use crate::manage::access::{Principal, Right};
 use crate::manage::statistics::{Columns, Details, Ranges, Series};
 use serde::Serialize;
@@ -223,12 +223,11 @@ impl Rates {
         totals: &QueueTotals,
     ) -> Map<String, Value> {
         let vhosts = principal.visible_vhosts(broker, Right::Monitoring);
-        let mut sums = VhostSums::default();
-        vhosts
-            .iter()
-            .for_each(|vhost| sums.add(&vhost.statistics.sums()));
         let (mut lengths, stats) = if principal.has(Right::Monitoring) {
-            sums.add(&broker.statistics.retired());
+            let mut sums = broker.statistics.retired();
+            for vhost in &vhosts {
+                sums.add(&vhost.statistics.sums());
+            }
             let (tracked, columns) = (&broker.statistics.broker, &Columns::BROKER);
             let lengths = fields(&self.lengths(broker, tracked, columns));
             let stats = self.message_stats(broker, &sums.stats(), tracked, columns);
@@ -252,20 +251,16 @@ impl Rates {
         vhosts: &[Arc<Vhost>],
     ) -> (Map<String, Value>, MessageStatistics) {
         let (tracked, columns) = (Tracked::default(), &Columns::VHOST);
-        let mut lengths = Value::Object(fields(&self.lengths(broker, &tracked, columns)));
-        let mut stats = Value::Object(Map::new());
+        let mut lengths = fields(&self.lengths(broker, &tracked, columns));
+        let mut stats = Map::new();
         for vhost in vhosts {
             let (tracked, sums) = (&vhost.statistics.tracked, vhost.statistics.sums());
             let own = self.lengths(broker, tracked, columns);
-            add(&mut lengths, fields(&own).into());
+            add(&mut lengths, fields(&own));
             let own = self.message_stats(broker, &sums.stats(), tracked, columns);
-            add(&mut stats, own.unwrap_or_default().into());
+            add(&mut stats, own.unwrap_or_default());
         }
-        let object = |value| match value {
-            Value::Object(object) => object,
-            _ => Map::new(),
-        };
-        (object(lengths), object(stats))
+        (lengths, stats)
     }
 
     fn churn(&self, broker: &Broker) -> Map<String, Value> {
@@ -277,22 +272,24 @@ impl Rates {
 }
 
 /// Adds figures to others of the same shape. Samples are of the same times, as they are of the same ranges.
-fn add(sum: &mut Value, other: Value) {
-    match (sum, other) {
-        (Value::Object(sum), Value::Object(other)) => {
-            for (key, value) in other {
-                match sum.get_mut(&key) {
-                    Some(_) if key == "timestamp" => {}
-                    Some(sum) => add(sum, value),
-                    None => {
-                        sum.insert(key, value);
-                    }
-                }
+fn add(sum: &mut Map<String, Value>, other: Map<String, Value>) {
+    for (key, value) in other {
+        match sum.get_mut(&key) {
+            Some(_) if key == "timestamp" => {}
+            Some(sum) => add_value(sum, value),
+            None => {
+                sum.insert(key, value);
             }
         }
+    }
+}
+
+fn add_value(sum: &mut Value, other: Value) {
+    match (sum, other) {
+        (Value::Object(sum), Value::Object(other)) => add(sum, other),
         (Value::Array(sum), Value::Array(other)) => {
             let both = sum.iter_mut().zip(other);
-            both.for_each(|(sum, other)| add(sum, other));
+            both.for_each(|(sum, other)| add_value(sum, other));
         }
         (Value::Number(sum), Value::Number(other)) => {
             let whole = sum.as_u64().zip(other.as_u64());
@@ -327,10 +324,10 @@ mod tests {
     fn figures_of_virtual_hosts_add_up() {
         let figures = |value: f64, sample: u64| json!({"publish": sample, "publish_details": {"rate": value, "samples": [{"sample": sample, "timestamp": 9}]}});
         let mut sum = json!({});
-        add(&mut sum, figures(0.5, 3));
-        add(&mut sum, figures(1.0, 4));
+        add_value(&mut sum, figures(0.5, 3));
+        add_value(&mut sum, figures(1.0, 4));
         assert_eq!(sum, figures(1.5, 7));
-        add(&mut sum, json!({"ack": 1}));
+        add_value(&mut sum, json!({"ack": 1}));
         assert_eq!((&sum["ack"], &sum["publish"]), (&json!(1), &json!(7)));
     }
 }
