@@ -47,7 +47,7 @@ pub use listener::{ListenerSpec, ListenerSpecs, Place, TlsPort, Trusted};
 pub use load::{Command, TlsCommand};
 pub use log::{LogFilter, LogFormat, RotationAge};
 pub use mechanism::Mechanism;
-pub use rabbitmq::TakenVariable;
+pub use rabbitmq::{Note, TakenVariable};
 use settings::NONE;
 pub use settings::{
     Config, DEFAULT_CHANNEL_MAX, DEFAULT_CONSUMER_TIMEOUT, DEFAULT_FRAME_MAX, DEFAULT_HEARTBEAT,

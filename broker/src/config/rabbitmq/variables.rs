@@ -1,11 +1,11 @@
 //! The environment variables of RabbitMQ and of its container image that are taken, so that a container or a unit file need
 //! not be rewritten.
 
-use super::ConfigError;
-use super::data_dir::Environment;
-use super::load::is_of_service;
-use super::settings::Settings;
-use super::values::Secret;
+use crate::config::ConfigError;
+use crate::config::data_dir::Environment;
+use crate::config::load::is_of_service;
+use crate::config::settings::Settings;
+use crate::config::values::Secret;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ const OF_THE_SERVER: [&str; 17] = [
 pub type TakenVariable = (&'static str, &'static str);
 
 /// Returns whether a variable would have an effect on a RabbitMQ server, and has none here.
-pub(super) fn is_without_effect(name: &str, value: &OsStr) -> bool {
+pub(in crate::config) fn is_without_effect(name: &str, value: &OsStr) -> bool {
     let is_of_server = OF_THE_SERVER.iter().any(|start| name.starts_with(start));
     let is_taken = TAKEN.iter().any(|(taken, _)| *taken == name);
     match is_taken {
@@ -60,7 +60,7 @@ pub(super) fn is_without_effect(name: &str, value: &OsStr) -> bool {
 ///
 /// # Errors
 /// When a value is wrong, or a user or a password is given twice.
-pub(super) fn layer(
+pub(in crate::config) fn layer(
     environment: &Environment<'_>,
     above: &Settings,
 ) -> Result<Settings, ConfigError> {
@@ -129,7 +129,7 @@ fn set(layer: &mut Settings, name: &str, value: &OsString) -> Result<(), String>
 ///
 /// # Errors
 /// Why it has none.
-pub(super) fn first_line(path: &Path) -> Result<String, String> {
+pub(in crate::config) fn first_line(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let text = fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
     let mut lines = text.lines();

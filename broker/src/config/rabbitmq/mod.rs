@@ -1,0 +1,9 @@
+//! What is taken of RabbitMQ's own ways to be configured: its environment variables and its configuration file.
+
+pub(super) mod conf;
+mod note;
+mod variables;
+
+pub use note::Note;
+pub use variables::TakenVariable;
+pub(super) use variables::{first_line, is_without_effect, layer};
