@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::binaries::binaries;
 use crate::client::Client;
+use crate::machine::isolate;
 use crate::process::Process;
 
 /// A broker for one test. Dropping it kills the process and removes its data.
@@ -296,6 +297,7 @@ impl TestBroker {
 }
 
 async fn run_ctl(mut command: Command, arguments: &[&str]) -> CtlOutput {
+    isolate(&mut command);
     command.args(arguments);
     let mut command = tokio::process::Command::from(command);
     command.kill_on_drop(true);
@@ -348,12 +350,13 @@ async fn launch(
     (process, addresses, start_up)
 }
 
-/// Returns the broker's command without flags and without settings from the environment.
+/// Returns the broker's command without flags and without settings from the environment or `/etc`.
 pub fn broker_command() -> Command {
     let program: &PathBuf = &binaries().leveret;
     let mut command = Command::new(program);
+    isolate(&mut command);
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("LEVERET_") {
+        if name.to_string_lossy().starts_with("LEVERET_") && name != "LEVERET_CONFIG" {
             command.env_remove(name);
         }
     }

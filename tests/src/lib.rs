@@ -25,6 +25,7 @@ mod client;
 pub mod dialogue;
 pub mod http;
 pub mod issuer;
+mod machine;
 mod memory;
 pub mod power;
 mod process;
@@ -42,6 +43,7 @@ pub use client::{
     Client, Reply, TestChannel, expect_reply, headers, next, nothing_more, reply_of, text,
     try_publish,
 };
+pub use machine::isolate;
 pub use memory::{peak_resident_bytes, resident_bytes, settled_bytes};
 pub use process::Process;
 pub use wait::{eventually, eventually_within, run, run_within};

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::machine::isolate;
 use crate::wait::{PATIENCE, eventually, eventually_within};
 
 /// The number of lines kept per process; the oldest are dropped first.
@@ -30,8 +31,9 @@ pub struct Process {
 type Lines = Mutex<VecDeque<String>>;
 
 impl Process {
-    /// Starts the command; `name` is for messages.
+    /// Starts the command, without the machine's settings of brokers; `name` is for messages.
     pub fn start(name: &str, command: &mut Command) -> Self {
+        isolate(command);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

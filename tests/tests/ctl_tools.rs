@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use leveret_tests::{CtlOutput, TestBroker, binaries, run};
+use leveret_tests::{CtlOutput, TestBroker, binaries, isolate, run};
 use serde_json::Value;
 
 /// Runs a link to a program by this name, on the broker's data directory.
@@ -17,6 +17,7 @@ async fn called(broker: &TestBroker, program: &Path, line: &str) -> CtlOutput {
         .args(&words[1..])
         .env("LEVERET_DATA_DIR", broker.data_dir())
         .kill_on_drop(true);
+    isolate(command.as_std_mut());
     let output = command.output().await.expect("the program runs");
     CtlOutput {
         status: output.status.code(),

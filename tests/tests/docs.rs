@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use leveret_tests::{Process, binaries, broker_command, run};
+use leveret_tests::{Process, binaries, broker_command, isolate, run};
 use regex::Regex;
 
 fn root() -> PathBuf {
@@ -319,6 +319,7 @@ fn of_tables(rows: &[Vec<String>], column: &str) -> Vec<Vec<String>> {
 
 fn leveretctl(arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(&binaries().leveretctl);
+    isolate(&mut command);
     command.arg("--data-dir").arg("/nowhere").args(arguments);
     let output = command.output().expect("leveretctl runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -377,6 +378,7 @@ fn leveretperfs_command_lines_are_understood() {
                 continue;
             }
             let mut command = Command::new(&binaries().leveretperf);
+            isolate(&mut command);
             command
                 .args(line.split_whitespace())
                 .args(["--address", "127.0.0.1:1"]);

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use leveret_tests::{Process, TestBroker, binaries, eventually, run, run_within};
+use leveret_tests::{Process, TestBroker, binaries, eventually, isolate, run, run_within};
 use serde_json::Value;
 
 /// The output of a run of leveretperf.
@@ -22,6 +22,7 @@ struct Output {
 
 async fn leveretperf(arguments: &str) -> Output {
     let mut command = tokio::process::Command::new(&binaries().leveretperf);
+    isolate(command.as_std_mut());
     command
         .args(arguments.split_whitespace())
         .stdin(Stdio::null())
@@ -258,6 +259,7 @@ fn brokers_are_put_side_by_side() {
         command.args(["--broker", &format!("Other={}", other.address())]);
         command.arg("--out").arg(out.path());
         command.arg("--perf").arg(&binaries().leveretperf);
+        isolate(command.as_std_mut());
         command.kill_on_drop(true);
         let output = command.output().await.expect("python3 runs");
         assert!(output.status.success(), "{output:?}");

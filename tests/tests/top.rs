@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use leveret_tests::{Client, TestBroker, binaries, eventually, run};
+use leveret_tests::{Client, TestBroker, binaries, eventually, isolate, run};
 use serde_json::Value;
 
 /// Runs `top` on a pseudo terminal of 24 lines, types what standard input says, and prints what the screen was sent.
@@ -157,6 +157,7 @@ async fn on_a_terminal(broker: &TestBroker, keys: &str, end: &str) -> Output {
     command.args(["-c", ON_A_TERMINAL, keys, "1", end]);
     command.arg(&binaries().leveretctl).arg("--data-dir");
     command.arg(broker.data_dir()).arg("top");
+    isolate(&mut command);
     let ended = tokio::task::spawn_blocking(move || command.output()).await;
     ended.expect("no panic").expect("python3 runs")
 }

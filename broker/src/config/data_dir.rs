@@ -5,10 +5,15 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::ConfigError;
-use super::file;
+use super::sources;
+use super::{ConfigError, NONE};
 
-/// The environment variables and the user id. A value, so that tests need not change those of
+/// Where the system keeps the settings of programs.
+const DEFAULT_FOLDER: &str = "/etc/leveret";
+/// The data directory of a broker that the system starts.
+pub const SYSTEM_DATA_DIR: &str = "/var/lib/leveret";
+
+/// The environment variables, the user id and the default configuration files. A value, so that tests need not change those of
 /// the process.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
@@ -16,6 +21,8 @@ pub struct Environment<'a> {
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// The effective user id.
     pub uid: u32,
+    /// The folder of the configuration files that are read if none is named.
+    pub default_folder: &'a Path,
 }
 
 impl Environment<'static> {
@@ -24,6 +31,7 @@ impl Environment<'static> {
         Environment {
             variable: &|name| std::env::var_os(name),
             uid: rustix::process::geteuid().as_raw(),
+            default_folder: Path::new(DEFAULT_FOLDER),
         }
     }
 }
@@ -49,37 +57,46 @@ impl fmt::Debug for Environment<'_> {
     }
 }
 
-/// The data directory, and the configuration file that was read to find it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The data directory, and how it was found.
+#[derive(Debug)]
 pub struct DataDir {
-    /// The directory, absolute; it need not exist.
-    pub path: PathBuf,
-    /// The configuration file, if one was named.
-    pub config_file: Option<PathBuf>,
+    /// The directory, absolute; it need not exist. `None` if there is no home directory for the default.
+    pub path: Option<PathBuf>,
+    /// Whether the caller has named it, or the configuration file that says it.
+    pub is_chosen: bool,
+    /// Why the default configuration files could not be used. What they say of the directory is not known then.
+    pub unread: Option<ConfigError>,
 }
 
 /// Finds the data directory as the broker does: by the flag, `LEVERET_DATA_DIR`, `data_dir` in the
-/// configuration file (`config` or `LEVERET_CONFIG`), or the default.
+/// configuration files (`config`, `LEVERET_CONFIG` or the default ones), or the default.
 ///
 /// # Errors
-/// When a configuration file is named but cannot be used, or there is no home directory for the
-/// default.
+/// When a configuration file is named but cannot be used.
 pub fn locate(
     data_dir: Option<PathBuf>,
     config: Option<PathBuf>,
     environment: &Environment<'_>,
 ) -> Result<DataDir, ConfigError> {
-    let config_file = config.or_else(|| environment.path("LEVERET_CONFIG"));
-    let chosen = match data_dir.or_else(|| environment.path("LEVERET_DATA_DIR")) {
-        Some(path) => Some(path),
-        None => match &config_file {
-            Some(path) => file::read(path)?.data_dir,
-            None => None,
-        },
+    if let Some(path) = data_dir.or_else(|| environment.path("LEVERET_DATA_DIR")) {
+        return Ok(DataDir {
+            path: resolve(Some(path), environment).ok(),
+            is_chosen: true,
+            unread: None,
+        });
+    }
+    let named = config.or_else(|| environment.path("LEVERET_CONFIG"));
+    let is_chosen = named.as_deref().is_some_and(|path| path != Path::new(NONE));
+    let (chosen, unread) = match sources::read_own(named.as_deref(), environment) {
+        Ok(sources) => (sources.settings.data_dir, None),
+        Err(error) if is_chosen => return Err(error),
+        // A broker may run all the same, and has to be found most of all when its configuration is broken.
+        Err(error) => (None, Some(error)),
     };
     Ok(DataDir {
-        path: resolve(chosen, environment)?,
-        config_file,
+        path: resolve(chosen, environment).ok(),
+        is_chosen,
+        unread,
     })
 }
 
@@ -95,7 +112,7 @@ pub(super) fn resolve(
         return Ok(std::path::absolute(&path).unwrap_or(path));
     }
     if environment.uid == 0 {
-        return Ok(PathBuf::from("/var/lib/leveret"));
+        return Ok(PathBuf::from(SYSTEM_DATA_DIR));
     }
     // The XDG base directory specification says to ignore a relative XDG_DATA_HOME.
     let data_home = environment

@@ -1,10 +1,14 @@
-//! The TOML file.
+//! A TOML file.
 
 use std::path::Path;
 
-use super::ConfigError;
 use super::settings::Settings;
+use super::{ConfigError, sources};
+use std::fs::File;
+use std::io::Read;
 
+/// The largest file that is read, in bytes.
+const MAX_FILE: u64 = 4 << 20;
 /// What is wrong with an address that does not parse.
 const INVALID_ADDRESS: &str =
     "invalid IP address: use one such as 127.0.0.1, 0.0.0.0 or ::1, not a name";
@@ -21,7 +25,7 @@ pub(super) fn read(path: &Path) -> Result<Settings, ConfigError> {
         path: path.to_owned(),
         reason,
     };
-    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    let text = text_of(path)?;
     let mut settings = parse(&text).map_err(failed)?;
     if let Some(folder) = path.parent() {
         if let Some(path) = &mut settings.data_dir {
@@ -58,6 +62,25 @@ pub(super) fn read(path: &Path) -> Result<Settings, ConfigError> {
     Ok(settings)
 }
 
+/// Reads the text of a configuration file, which may also be a pipe.
+///
+/// # Errors
+/// When it cannot be read, is not UTF-8, or has no end.
+pub(super) fn text_of(path: &Path) -> Result<String, ConfigError> {
+    let mut text = Vec::new();
+    let file = File::open(path).map_err(|error| sources::unreadable(path, &error))?;
+    let read = file.take(MAX_FILE + 1).read_to_end(&mut text);
+    read.map_err(|error| sources::unreadable(path, &error))?;
+    let failed = |reason: String| ConfigError::File {
+        path: path.to_owned(),
+        reason,
+    };
+    if text.len() as u64 > MAX_FILE {
+        return Err(failed(format!("it has more than {MAX_FILE} bytes")));
+    }
+    String::from_utf8(text).map_err(|_| failed("it is not UTF-8 text".to_owned()))
+}
+
 /// Parses the text of a configuration file.
 ///
 /// # Errors
@@ -70,9 +93,13 @@ pub(super) fn parse(text: &str) -> Result<Settings, String> {
             None => message,
         }
     })?;
-    settings
-        .check()
-        .map_err(|(key, reason)| format!("{}: {reason}", key.replace('-', "_")))?;
+    settings.check().map_err(|(key, reason)| {
+        let key = key.replace('-', "_");
+        match line_of_key(text, &key) {
+            Some(line) => format!("line {line}: {key}: {reason}"),
+            None => format!("{key}: {reason}"),
+        }
+    })?;
     Ok(settings)
 }
 
@@ -94,6 +121,13 @@ fn in_plain_words(message: &str) -> String {
         .replace("expected IP address", "expected an IP address as a string")
         .replace("wanted string or table", "expected a string")
         .replace("invalid IP address syntax", INVALID_ADDRESS)
+}
+
+/// Returns the line of a key.
+fn line_of_key(text: &str, key: &str) -> Option<usize> {
+    let table = toml::de::DeTable::parse(text).ok()?;
+    let (key, _) = table.get_ref().get_key_value(key)?;
+    Some(line_of(text, key.span().start))
 }
 
 /// Returns the number, from 1, of the line that contains this byte.

@@ -1,15 +1,16 @@
-//! Merges the three layers of settings into one configuration.
+//! Merges the layers of settings into one configuration: flags, variables, files.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser};
+use clap::{Args, Parser};
 
 use super::data_dir::{Environment, resolve};
 use super::settings::Settings;
+use super::sources::{self, Sources};
 use super::values::Secret;
-use super::{Config, ConfigError, NONE, file, rabbitmq};
+use super::{Config, ConfigError, NONE, rabbitmq};
 
 const PREFIX: &str = "LEVERET_";
 
@@ -22,7 +23,7 @@ const PREFIX: &str = "LEVERET_";
     disable_help_subcommand = true,
     after_help = "Every option can also be set by an environment variable (--data-dir: \
                   LEVERET_DATA_DIR) or a key of\nthe config file (data_dir). A flag wins over the environment, the \
-                  environment over the file."
+                  environment over the files, a later file\nover an earlier one."
 )]
 struct Flags {
     #[command(flatten)]
@@ -65,6 +66,13 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Returns whether it depends on the configuration files.
+    fn needs_settings(&self) -> bool {
+        !matches!(self, Command::Tls { .. })
+    }
+}
+
 /// What `leveret tls` does.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
 pub enum TlsCommand {
@@ -88,7 +96,7 @@ pub enum TlsCommand {
 
 impl Config {
     /// Reads the flags (`args` starts with the program's name), the environment of the process and
-    /// the configuration file that they name.
+    /// the configuration files that they name, or the default ones.
     ///
     /// # Errors
     /// When a flag, variable, key or value is wrong; also for `--help` and `--version`, as
@@ -131,10 +139,15 @@ fn load_all(
     let settings = flags.over(from_environment(environment)?);
     let rabbitmq = rabbitmq::layer(environment, &settings)?;
     let mut settings = settings.over(rabbitmq);
-    if let Some(path) = settings.config.clone() {
-        settings = settings.over(file::read(&path)?);
-    }
-    Ok((complete(settings, environment)?, command))
+    let named = settings.config.take();
+    let sources = match &command {
+        Some(command) if !command.needs_settings() => Sources::default(),
+        _ => sources::read(named.as_deref(), environment)?,
+    };
+    let mut config = complete(settings.over(sources.settings), environment)?;
+    config.config_files = sources.files;
+    config.notes = sources.notes;
+    Ok((config, command))
 }
 
 /// Fills in the defaults.
@@ -175,11 +188,16 @@ fn complete(mut settings: Settings, environment: &Environment<'_>) -> Result<Con
     Ok(config)
 }
 
+/// Returns the flags that are settings.
+fn settings_command() -> clap::Command {
+    Settings::augment_args(clap::Command::new("leveret"))
+}
+
 /// Reads the layer of environment variables. Each is parsed as the flag of the same name, so that
 /// both accept the same values, and one at a time, so that an error can name its variable.
 fn from_environment(environment: &Environment<'_>) -> Result<Settings, ConfigError> {
     let mut settings = Settings::default();
-    for argument in Flags::command().get_arguments() {
+    for argument in settings_command().get_arguments() {
         let Some(flag) = argument.get_long() else {
             continue;
         };
@@ -226,7 +244,7 @@ pub(super) fn is_of_service(name: &str, value: &OsStr) -> bool {
 
 /// Returns which of these variables, names with values, look like settings and are none: misspelt ones, perhaps.
 pub(super) fn unknown(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
-    let flags = Flags::command();
+    let flags = settings_command();
     let is_known = |key: &str| {
         let flag = key.to_lowercase().replace('_', "-");
         let mut arguments = flags.get_arguments();

@@ -3,9 +3,9 @@
 //! What belongs here is a plain value, how it is written, and which values are valid. What does not: what it does.
 //!
 //! Every setting has one name in three forms: a flag (`--data-dir`), an environment variable
-//! (`LEVERET_DATA_DIR`) and a key of the TOML file that `--config` names (`data_dir`). A flag wins
-//! over the environment, the environment over the file, the file over the default. The settings are
-//! declared once, in `settings`; each of the three layers is a [`settings::Settings`].
+//! (`LEVERET_DATA_DIR`) and a key of a TOML file (`data_dir`). A flag wins over the environment, the
+//! environment over the files, a later file over an earlier one, a file over the default. `sources` says
+//! which files are read. The settings are declared once, in `settings`; each layer is a [`settings::Settings`].
 //!
 //! `default_pass`, `anonymous_login_pass` and `tls_key_password` have no flag, because every user of the machine can
 //! read a command line.
@@ -25,6 +25,7 @@ mod mechanism;
 mod rabbitmq;
 mod settings;
 mod shown;
+mod sources;
 mod table;
 mod tls;
 mod values;
@@ -33,6 +34,8 @@ mod watermark;
 #[cfg(test)]
 mod credentials_tests;
 #[cfg(test)]
+mod sources_tests;
+#[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
@@ -40,7 +43,7 @@ use std::path::PathBuf;
 
 pub use auth::{AuthBackend, AuthBackends, PasswordHashing};
 pub use backends::{HttpMethod, SigningKey};
-pub use data_dir::{DataDir, Environment, locate as locate_data_dir};
+pub use data_dir::{DataDir, Environment, SYSTEM_DATA_DIR, locate as locate_data_dir};
 pub use error::ConfigError;
 pub use limits::Limits;
 pub use listener::{ListenerSpec, ListenerSpecs, Place, TlsPort, Trusted};

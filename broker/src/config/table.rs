@@ -20,14 +20,16 @@ macro_rules! declare_settings {
         $(#[$doc:meta])*
         $value:ty = $default:expr $(, $shown:ident $($other:expr)?)?;
     )*) => {
-        /// One layer of settings: the flags, the environment or the file.
+        /// One layer of settings: the flags, the environment or a file.
         #[derive(Clone, Debug, Default, clap::Args, serde::Deserialize)]
         #[serde(deny_unknown_fields, default)]
         pub(super) struct Settings {
             $($(#[$flag])* pub(super) $name: Option<$given>,)*
 
-            /// TOML file whose keys are these options, written with _ (data_dir = "/srv/leveret")
-            #[arg(long, value_name = "FILE")]
+            /// File of settings, a directory with *.toml and *.conf files, or none. Keys are these options, written with
+            /// _ (data_dir = "/srv/leveret"); a *.conf file has RabbitMQ's keys [default: /etc/leveret/leveret.toml and
+            /// /etc/leveret/conf.d]
+            #[arg(long, value_name = "PATH")]
             // A file cannot name another one.
             #[serde(skip)]
             pub(super) config: Option<PathBuf>,
@@ -52,7 +54,8 @@ macro_rules! declare_settings {
             pub(super) fn complete(self, default: Config) -> Config {
                 Config {
                     $($name: self.$name.map_or(default.$name, Into::into),)*
-                    config_file: self.config,
+                    config_files: Vec::new(),
+                    notes: Vec::new(),
                     rabbitmq_variables: self.rabbitmq_variables.unwrap_or_default(),
                 }
             }
@@ -62,8 +65,10 @@ macro_rules! declare_settings {
         #[derive(Clone, Debug)]
         pub struct Config {
             $($(#[$doc])* pub $name: $value,)*
-            /// The file that was read, if one was named.
-            pub config_file: Option<PathBuf>,
+            /// The configuration files that were read, in this order.
+            pub config_files: Vec<PathBuf>,
+            /// What they say that has no effect here.
+            pub notes: Vec<$crate::config::Note>,
             /// The environment variables of RabbitMQ that were taken.
             pub rabbitmq_variables: Vec<$crate::config::TakenVariable>,
         }
@@ -73,7 +78,8 @@ macro_rules! declare_settings {
             pub(super) fn defaults() -> Self {
                 Config {
                     $($name: $default,)*
-                    config_file: None,
+                    config_files: Vec::new(),
+                    notes: Vec::new(),
                     rabbitmq_variables: Vec::new(),
                 }
             }

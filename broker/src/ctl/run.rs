@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::config::{Environment, locate_data_dir};
+use crate::config::{ConfigError, Environment, locate_data_dir};
 use crate::manage::request::Request;
 use crate::text::escape::{Escaped, Form};
 use crate::text::names::NODE_NAME;
@@ -408,9 +408,9 @@ pub(super) fn data_dir(
     environment: &Environment<'_>,
 ) -> Result<PathBuf, EarlyExit> {
     let path = |long| line.text(long).map(PathBuf::from);
-    locate_data_dir(path("data-dir"), path("config"), environment)
-        .map(|found| found.path)
-        .map_err(|error| EarlyExit::Message(format!("Error: {error}"), error.status()))
+    let failed = |error: ConfigError| EarlyExit::Message(format!("Error: {error}"), error.status());
+    let found = locate_data_dir(path("data-dir"), path("config"), environment).map_err(failed)?;
+    found.path.ok_or_else(|| failed(ConfigError::NoDataDir))
 }
 
 /// Tries to connect to the broker until it answers or the deadline passes.

@@ -78,8 +78,12 @@ pub fn run(config: &Config, log: &Log, started: Instant) -> Result<(), Failure> 
         version = env!("CARGO_PKG_VERSION"),
         pid = std::process::id(),
         data_dir = %config.data_dir.display(),
+        config_files = config_files(config).map(tracing::field::display),
         "leveret starting"
     );
+    for note in &config.notes {
+        tracing::warn!("{note}");
+    }
     for (variable, setting) in &config.rabbitmq_variables {
         tracing::info!(
             variable,
@@ -102,6 +106,13 @@ pub fn run(config: &Config, log: &Log, started: Instant) -> Result<(), Failure> 
         .event_interval(SOCKET_POLL_INTERVAL)
         .build()?;
     runtime.block_on(serve(config, log, started))
+}
+
+/// Returns the files that were read, for the log; `None` if there was none.
+fn config_files(config: &Config) -> Option<String> {
+    let files = config.config_files.iter();
+    let files: Vec<String> = files.map(|path| path.display().to_string()).collect();
+    (!files.is_empty()).then(|| files.join(","))
 }
 
 async fn serve(config: &Config, log: &Log, started: Instant) -> Result<(), Failure> {

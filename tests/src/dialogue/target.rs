@@ -39,7 +39,9 @@ impl Target {
     /// Runs its operating command; an error is what that printed.
     pub(super) fn ctl(&self, arguments: &[String]) -> Result<(), String> {
         let (program, first) = self.ctl.split_first().ok_or("no ctl: LEVERET_TEST_CTL")?;
-        let run = Command::new(program).args(first).args(arguments).output();
+        let mut command = Command::new(program);
+        crate::isolate(&mut command);
+        let run = command.args(first).args(arguments).output();
         let output = run.map_err(|error| format!("{program}: {error}"))?;
         match output.status.success() {
             true => Ok(()),

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::text;
+use leveret_tests::isolate;
 
 /// The commands, in order.
 pub struct Table {
@@ -92,6 +93,7 @@ impl Row {
             names.iter().fold(word.clone(), value)
         };
         command.args(self.words.iter().map(valued));
+        isolate(&mut command);
         let output = command.output();
         let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let text = text(&output);

@@ -9,7 +9,6 @@ use std::path::Path;
 ///
 /// # Errors
 /// When the file cannot be read or parsed, or has an unknown key or an invalid value.
-#[allow(dead_code, reason = "read by the layering of files")]
 pub(in crate::config) fn read(path: &Path) -> Result<(Settings, Vec<Note>), ConfigError> {
     Err(ConfigError::File {
         path: path.to_owned(),

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// The variables that are taken, and the settings that they set. Those of the container image that end with `_FILE` name a
 /// file with the value.
-const TAKEN: [(&str, &str); 6] = [
+const TAKEN: [(&str, &str); 7] = [
+    ("RABBITMQ_CONFIG_FILE", "config"),
     ("RABBITMQ_DEFAULT_USER", "default_user"),
     ("RABBITMQ_DEFAULT_USER_FILE", "default_user"),
     ("RABBITMQ_DEFAULT_PASS", "default_pass"),
@@ -78,6 +79,7 @@ pub(in crate::config) fn layer(
             "default_user" => above.default_user.is_some(),
             "default_vhost" => above.default_vhost.is_some(),
             "port" => above.port.is_some(),
+            "config" => above.config.is_some(),
             _ => above.default_pass.is_some() || above.default_pass_file.is_some(),
         };
         if is_set {
@@ -115,6 +117,7 @@ fn set(layer: &mut Settings, name: &str, value: &OsString) -> Result<(), String>
         }
         "RABBITMQ_DEFAULT_PASS" => layer.default_pass = Some(Secret::from(&*text()?)),
         "RABBITMQ_DEFAULT_PASS_FILE" => layer.default_pass_file = Some(PathBuf::from(value)),
+        "RABBITMQ_CONFIG_FILE" => layer.config = Some(config_file(value)),
         "RABBITMQ_DEFAULT_VHOST" => layer.default_vhost = Some(text()?),
         _ => {
             let port = text()?;
@@ -123,6 +126,17 @@ fn set(layer: &mut Settings, name: &str, value: &OsString) -> Result<(), String>
         }
     }
     Ok(())
+}
+
+/// Returns the configuration file that is named with or without `.conf`.
+fn config_file(named: &OsStr) -> PathBuf {
+    let mut with_extension = named.to_owned();
+    with_extension.push(".conf");
+    let (named, with_extension) = (PathBuf::from(named), PathBuf::from(with_extension));
+    match !named.exists() && with_extension.exists() {
+        true => with_extension,
+        false => named,
+    }
 }
 
 /// Reads a file that contains one value, without the line end that editors add.

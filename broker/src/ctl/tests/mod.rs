@@ -52,6 +52,7 @@ fn called_in(program: &str, data_dir: &Path, words: &[&str]) -> Outcome {
     let environment = Environment {
         variable: &variable,
         uid: 1000,
+        default_folder: Path::new("/nonexistent"),
     };
     let mut terminal = Terminal {
         out: &mut out,

@@ -199,7 +199,7 @@ impl Node {
 
 /// Returns the configuration files that were read.
 pub fn config_files(context: &AdminContext) -> Vec<String> {
-    let files = context.config.config_file.iter();
+    let files = context.config.config_files.iter();
     files.map(|file| file.display().to_string()).collect()
 }
 
