@@ -11,6 +11,7 @@ use super::settings::Settings;
 use super::sources::{self, Sources};
 use super::values::Secret;
 use super::{Config, ConfigError, NONE, rabbitmq};
+use crate::text::version::FULL_VERSION;
 
 const PREFIX: &str = "LEVERET_";
 
@@ -18,7 +19,7 @@ const PREFIX: &str = "LEVERET_";
 #[derive(Debug, Parser)]
 #[command(
     name = "leveret",
-    version,
+    version = FULL_VERSION,
     max_term_width = 100,
     disable_help_subcommand = true,
     after_help = "Every option can also be set by an environment variable (--data-dir: \
@@ -122,6 +123,11 @@ impl Config {
     ) -> Result<Config, ConfigError> {
         load_all(args, environment).map(|(config, _)| config)
     }
+}
+
+/// Returns the command line of the broker, for its manual and for completions.
+pub fn command_line() -> clap::Command {
+    Flags::command()
 }
 
 fn load_all(

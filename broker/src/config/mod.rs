@@ -47,7 +47,7 @@ pub use data_dir::{DataDir, Environment, SYSTEM_DATA_DIR, locate as locate_data_
 pub use error::ConfigError;
 pub use limits::Limits;
 pub use listener::{ListenerSpec, ListenerSpecs, Place, TlsPort, Trusted};
-pub use load::{Command, TlsCommand};
+pub use load::{Command, TlsCommand, command_line};
 pub use log::{LogFilter, LogFormat, RotationAge};
 pub use mechanism::Mechanism;
 pub use rabbitmq::{Note, TakenVariable};

@@ -20,6 +20,7 @@ pub mod exit;
 mod help;
 mod listing;
 mod logs;
+pub mod manual;
 mod options;
 mod password;
 mod program;

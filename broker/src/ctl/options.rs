@@ -212,6 +212,28 @@ static OPTIONS: &[OptionSpec] = &[
     option("list-commands", None, ValueKind::NoValue, &["help"]),
 ];
 
+/// What completions say of an option.
+pub(super) struct ListedOption {
+    pub(super) long: &'static str,
+    pub(super) short: Option<char>,
+    pub(super) has_value: bool,
+    pub(super) is_of_every_verb: bool,
+}
+
+/// Returns the options of a verb, or else those of every verb.
+pub(super) fn listed(verb: Option<&'static str>) -> impl Iterator<Item = ListedOption> {
+    let fits = move |option: &&OptionSpec| match verb {
+        None => option.verbs.is_empty(),
+        Some(verb) => option.verbs.contains(&verb),
+    };
+    OPTIONS.iter().filter(fits).map(|option| ListedOption {
+        long: option.long,
+        short: option.short,
+        has_value: !matches!(option.value, ValueKind::NoValue),
+        is_of_every_verb: option.verbs.is_empty(),
+    })
+}
+
 /// A parsed command line.
 #[derive(Debug, Default)]
 pub(super) struct CommandLine {

@@ -11,6 +11,7 @@ use crate::config::{ConfigError, Environment, locate_data_dir};
 use crate::manage::request::Request;
 use crate::text::escape::{Escaped, Form};
 use crate::text::names::NODE_NAME;
+use crate::text::version::FULL_VERSION;
 
 use super::action::{Action, Answer};
 use super::client::{Client, ClientError};
@@ -129,7 +130,7 @@ pub fn main(program: &str, words: Vec<String>, terminal: &mut Terminal<'_>) -> u
 pub(super) fn run(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8, EarlyExit> {
     let Some(name) = line.verb.as_deref() else {
         return match (line.has("version"), line.has("help")) {
-            (true, _) => version(terminal),
+            (true, _) => version(line, terminal),
             (false, true) => show(terminal, &help::overview(line)),
             (false, false) => Err(EarlyExit::Message(
                 help::overview(line).trim_end_matches('\n').to_owned(),
@@ -191,7 +192,7 @@ fn perform(
             )
         }
         ("help", _) => help_of(line, terminal),
-        ("version", _) => version(terminal),
+        ("version", _) => version(line, terminal),
         ("top", _) => top(verb, line, format, terminal),
         ("wait", _) => several::wait(line, terminal),
         ("report", _) => several::report(line, terminal),
@@ -235,8 +236,14 @@ fn show(terminal: &mut Terminal<'_>, text: &str) -> Result<u8, EarlyExit> {
     Ok(exit::OK)
 }
 
-fn version(terminal: &mut Terminal<'_>) -> Result<u8, EarlyExit> {
-    show(terminal, concat!(env!("CARGO_PKG_VERSION"), "\n"))
+/// Shows the version. RabbitMQ's tools show a number alone, which scripts compare.
+fn version(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8, EarlyExit> {
+    let Program { name, tool } = &line.program;
+    let text = match tool {
+        Some(_) => format!("{}\n", env!("CARGO_PKG_VERSION")),
+        None => format!("{name} {FULL_VERSION}\n"),
+    };
+    show(terminal, &text)
 }
 
 fn help_of(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8, EarlyExit> {

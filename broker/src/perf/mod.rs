@@ -37,8 +37,14 @@ pub use route::ExchangeKind;
 pub use summary::Summary;
 pub use transport::{TlsOptions, Version};
 
+use clap::CommandFactory;
 use dialer::Dialer;
 use std::io;
+
+/// Returns the command line of leveretperf, for its manual and for completions.
+pub fn command_line() -> clap::Command {
+    Load::command()
+}
 
 /// Runs the load. Ctrl-C ends it early, with a summary of the run so far.
 ///

@@ -5,6 +5,7 @@
 use super::route::ExchangeKind;
 use super::transport::TlsOptions;
 use super::uri::{Address, Target};
+use crate::text::version::FULL_VERSION;
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -45,7 +46,7 @@ pub enum Mode {
 
 /// Puts load on an AMQP 0-9-1 broker and reports the rates and latencies it achieved.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "leveretperf", version, after_help = EXAMPLES)]
+#[command(name = "leveretperf", version = FULL_VERSION, after_help = EXAMPLES)]
 pub struct Load {
     /// What to measure.
     #[arg(value_enum, default_value_t = Mode::Throughput, hide_default_value = true)]

@@ -6,3 +6,4 @@ pub mod escape;
 pub mod names;
 pub mod pattern;
 pub mod shorten;
+pub mod version;

@@ -64,6 +64,11 @@ impl Format {
         })
     }
 
+    /// Returns the names of all formats.
+    pub(super) fn names() -> impl Iterator<Item = &'static str> {
+        FORMATS.iter().map(|(name, _)| *name)
+    }
+
     /// Formats a text that is not a listing.
     pub(super) fn text(self, text: String) -> String {
         match self {

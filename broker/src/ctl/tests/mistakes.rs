@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::manage::request::ErrorKind;
+use crate::text::version::FULL_VERSION;
 
 /// A command, the broker's error, the text for the user, the exit status.
 type Refusal = (&'static [&'static str], ErrorKind, &'static str, u8);
@@ -318,9 +319,12 @@ fn help_and_version_need_no_broker() {
             .out
             .contains("message_bytes_unacknowledged")
     );
-    let version = concat!(env!("CARGO_PKG_VERSION"), "\n");
+    let number = concat!(env!("CARGO_PKG_VERSION"), "\n");
+    let full = format!("leveretctl {FULL_VERSION}\n");
     for words in [&["version"][..], &["--version"], &["version", "-q"]] {
-        assert_eq!(alone(words), outcome(0, version, ""));
+        assert_eq!(alone(words), outcome(0, &full, ""));
+        // RabbitMQ's tools show the number alone.
+        assert_eq!(called("rabbitmqctl", words), outcome(0, number, ""));
     }
 }
 
