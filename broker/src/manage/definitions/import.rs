@@ -3,6 +3,7 @@
 //! What is there already stays: queues and exchanges keep their properties; users, virtual hosts, policies and the like
 //! are updated. An entry that cannot be had is named, and the others are applied.
 
+use super::elsewhere;
 use super::entry::parse;
 use super::format::{
     BindingEntry, ExchangeEntry, ParameterEntry, PolicyEntry, QueueEntry, VhostEntry,
@@ -26,8 +27,8 @@ use crate::manage::table;
 use crate::text::names::check_length;
 use leveret_protocol::values::FieldTable;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -166,11 +167,7 @@ impl Import<'_> {
         };
         match applied {
             Ok(()) => self.imported.applied += 1,
-            Err(refused) => self.imported.add(Problem {
-                what: describe(kind, entry, self.vhost.as_deref()),
-                reason: within(&refused.reason),
-                invalid: refused.invalid,
-            }),
+            Err(refused) => self.report(kind, entry, refused),
         }
         self.pending += 1;
         if self.pending == BATCH {
@@ -183,6 +180,15 @@ impl Import<'_> {
                 let _ = store.flush();
             }
         }
+    }
+
+    /// Adds to the report what is not applied of an entry.
+    fn report(&mut self, kind: &'static str, entry: &RawValue, refused: Refused) {
+        self.imported.add(Problem {
+            what: describe(kind, entry, self.vhost.as_deref()),
+            reason: within(&refused.reason),
+            invalid: refused.invalid,
+        });
     }
 
     /// Remembers that something is not there because this broker does not have it.
@@ -352,9 +358,14 @@ impl Import<'_> {
         Ok(())
     }
 
-    fn policy(&mut self, entry: &RawValue) -> Applied {
-        let entry: PolicyEntry = parse(entry)?;
+    fn policy(&mut self, written_entry: &RawValue) -> Applied {
+        let mut entry: PolicyEntry = parse(written_entry)?;
         let vhost = self.vhost_of(entry.vhost)?;
+        let taken = elsewhere::take(&mut entry.definition);
+        let is_empty = entry.definition.as_object().is_some_and(Map::is_empty);
+        if is_empty && !taken.is_empty() {
+            return Err(Refused::unsupported(elsewhere::reason(&taken, false)));
+        }
         let written = WrittenPolicy {
             name: entry.name,
             pattern: entry.pattern,
@@ -364,6 +375,10 @@ impl Import<'_> {
         };
         let policy = Policy::parse(PolicyKind::User, written)?;
         vhost.set_policy(PolicyKind::User, policy, self.fx);
+        if !taken.is_empty() {
+            let reason = elsewhere::reason(&taken, true);
+            self.report("policies", written_entry, Refused::unsupported(reason));
+        }
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! [`Definitions`] is a file when it is serialized and [`Export`] writes one in chunks; [`import`] and [`load`] apply
 //! files. Which objects exist and which rules they follow is the domain's.
 
+mod elsewhere;
 mod entry;
 mod export;
 mod files;
