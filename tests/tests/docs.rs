@@ -26,6 +26,7 @@ fn pages() -> Vec<(String, String)> {
         "README.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
+        "packaging/README.md",
         "tests/README.md",
     ]
     .map(str::to_owned)

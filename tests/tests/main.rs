@@ -36,6 +36,8 @@ mod logging;
 mod memory;
 mod metrics;
 mod oauth2;
+mod packaging;
+
 mod paging;
 mod parameters;
 mod perf;

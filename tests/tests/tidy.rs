@@ -13,7 +13,7 @@ fn root() -> PathBuf {
 }
 
 fn sources() -> Vec<(PathBuf, String)> {
-    let mut folders: Vec<PathBuf> = ["protocol", "storage", "broker", "tests"]
+    let mut folders: Vec<PathBuf> = ["protocol", "storage", "broker", "packaging", "tests"]
         .map(|folder| root().join(folder))
         .into();
     let mut sources = Vec::new();
