@@ -35,12 +35,16 @@ pub(super) struct Client {
 impl Client {
     /// Connects to the broker of this data directory. The deadline is for everything that follows.
     pub(super) fn connect(data_dir: &Path, deadline: Option<Instant>) -> Result<Self, ClientError> {
-        let stream = SocketPath::of(data_dir).and_then(|socket| UnixStream::connect(socket.path()));
-        let stream = stream.map_err(|error| unreachable_broker(data_dir, &error))?;
+        let stream = Self::reach(data_dir).map_err(|error| unreachable_broker(data_dir, &error))?;
         Ok(Client {
             stream: BufReader::new(stream),
             deadline,
         })
+    }
+
+    /// Connects to the socket of this data directory.
+    pub(super) fn reach(data_dir: &Path) -> io::Result<UnixStream> {
+        UnixStream::connect(SocketPath::of(data_dir)?.path())
     }
 
     /// Sends a request.
@@ -146,7 +150,7 @@ fn unreachable_broker(data_dir: &Path, error: &io::Error) -> ClientError {
         ),
         io::ErrorKind::PermissionDenied => format!(
             "the broker with data directory {directory} belongs to another user. Run leveretctl \
-             as the user that runs the broker."
+             as the user that runs the broker, or with sudo."
         ),
         _ => format!("the broker with data directory {directory} cannot be reached: {error}."),
     })

@@ -16,6 +16,7 @@ mod client;
 mod commands;
 mod confirm;
 mod definitions;
+mod discovery;
 pub mod exit;
 mod help;
 mod listing;

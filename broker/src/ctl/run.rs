@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ use super::action::{Action, Answer};
 use super::client::{Client, ClientError};
 use super::commands::definitions;
 use super::definitions as definition_files;
+use super::discovery::Machine;
 use super::options::CommandLine;
 use super::program::Program;
 use super::render::Format;
@@ -319,13 +320,14 @@ struct Session {
 impl Session {
     fn open(verb: &Verb, line: &CommandLine, terminal: &Terminal<'_>) -> Result<Self, EarlyExit> {
         check_node(line)?;
-        let data_dir = data_dir(line, &terminal.environment)?;
         let timeout = timeout(verb, line);
         let deadline = timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-        let connected = match verb.name {
-            "await_startup" => wait_for_broker(&data_dir, deadline),
-            _ => Client::connect(&data_dir, deadline),
+        let place = || data_dir(line, &terminal.environment);
+        let data_dir = match verb.name {
+            "await_startup" => wait_for_broker(place, deadline)?,
+            _ => place()?,
         };
+        let connected = Client::connect(&data_dir, deadline);
         Ok(Session {
             client: connected.map_err(|error| failure(verb, timeout, error))?,
             data_dir,
@@ -410,6 +412,10 @@ fn execute(
     show_response(verb, &command, line, client, terminal, &failed)
 }
 
+/// Returns the data directory of the broker that is meant.
+///
+/// # Errors
+/// With the status `UNAVAILABLE` when nobody has named it, and no broker was found or several.
 pub(super) fn data_dir(
     line: &CommandLine,
     environment: &Environment<'_>,
@@ -417,21 +423,28 @@ pub(super) fn data_dir(
     let path = |long| line.text(long).map(PathBuf::from);
     let failed = |error: ConfigError| EarlyExit::Message(format!("Error: {error}"), error.status());
     let found = locate_data_dir(path("data-dir"), path("config"), environment).map_err(failed)?;
+    if !found.is_chosen {
+        let broker = Machine::of_process(environment).find(&found);
+        return broker
+            .map_err(|text| EarlyExit::Message(format!("Error: {text}"), exit::UNAVAILABLE));
+    }
     found.path.ok_or_else(|| failed(ConfigError::NoDataDir))
 }
 
-/// Tries to connect to the broker until it answers or the deadline passes.
-pub(super) fn wait_for_broker(
-    data_dir: &Path,
+/// Returns the data directory once a broker answers there, or the deadline has passed.
+fn wait_for_broker(
+    place: impl Fn() -> Result<PathBuf, EarlyExit>,
     deadline: Option<Instant>,
-) -> Result<Client, ClientError> {
+) -> Result<PathBuf, EarlyExit> {
     loop {
-        match Client::connect(data_dir, deadline) {
-            Err(ClientError::Unreachable(_)) if deadline.is_none_or(|at| Instant::now() < at) => {
-                thread::sleep(STARTUP_POLL_INTERVAL);
-            }
-            other => return other,
+        let is_over = deadline.is_some_and(|at| Instant::now() >= at);
+        match place() {
+            Ok(path) if is_over || Client::reach(&path).is_ok() => return Ok(path),
+            Err(EarlyExit::Message(_, exit::UNAVAILABLE)) if !is_over => {}
+            Ok(_) => {}
+            Err(other) => return Err(other),
         }
+        thread::sleep(STARTUP_POLL_INTERVAL);
     }
 }
 

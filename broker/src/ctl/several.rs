@@ -37,7 +37,11 @@ pub(super) fn wait(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8
         _ => {}
     }
     check_node(line)?;
-    let data_dir = data_dir(line, &terminal.environment)?;
+    let environment = terminal.environment;
+    let place = || match data_dir(line, &environment) {
+        Err(EarlyExit::Message(_, exit::UNAVAILABLE)) => Ok(None),
+        found => found.map(Some),
+    };
     let seconds = line.number("timeout").unwrap_or(WAIT_SECONDS);
     let deadline = Instant::now() + Duration::from_secs(seconds);
     let mut say = |text: String| -> Result<(), EarlyExit> {
@@ -80,10 +84,10 @@ pub(super) fn wait(line: &CommandLine, terminal: &mut Terminal<'_>) -> Result<u8
         if !is_running(pid) {
             return failed("process_not_running");
         }
-        match state(&data_dir, deadline) {
-            Ok(Response::Error { .. }) => return failed("rabbit_is_not_running"),
-            Ok(_) => break,
-            Err(_) => {}
+        match place()?.map(|data_dir| state(&data_dir, deadline)) {
+            Some(Ok(Response::Error { .. })) => return failed("rabbit_is_not_running"),
+            Some(Ok(_)) => break,
+            None | Some(Err(_)) => {}
         }
         if Instant::now() >= deadline {
             return Err(timed_out());
