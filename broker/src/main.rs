@@ -3,7 +3,7 @@
 use leveret::config::{Command, Config, ConfigError, TlsCommand};
 use leveret::ctl;
 use leveret::net::tls::{self, SelfSigned};
-use leveret::node::{logging, offline, private, start};
+use leveret::node::{check_config, data_dir, logging, offline, private, start};
 use leveret::text::escape::{Form, escaped};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -43,10 +43,17 @@ fn main() -> ExitCode {
     };
     if let Some(command) = command {
         return match command {
+            Command::CheckConfig => check_config(&config),
             Command::Backup { directory } => backup(directory, &config),
             Command::Tls { command } => make_certificates(command),
             command => run_offline(&command, &config),
         };
+    }
+    // Before the log: its file may be in the data directory.
+    if let Err(error) = data_dir::check(&config) {
+        let error = error.to_string();
+        eprintln!("leveret: error: {}", escaped(&error, Form::Line));
+        return ExitCode::from(data_dir::UNUSABLE);
     }
     let log = logging::start(&config);
     let outcome = start::run(&config, &log, started);
@@ -56,6 +63,21 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Plain text on the last line, whatever the log's format and level.
+            let failure = failure.to_string();
+            eprintln!("leveret: error: {}", escaped(&failure, Form::Line));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says whether a broker would start with this configuration.
+fn check_config(config: &Config) -> ExitCode {
+    match check_config::run(config) {
+        Ok(report) => {
+            print!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
             let failure = failure.to_string();
             eprintln!("leveret: error: {}", escaped(&failure, Form::Line));
             ExitCode::FAILURE

@@ -151,7 +151,7 @@ fn a_hangup_changes_what_is_logged_and_says_what_needs_a_restart() {
         // Whatever the level, a mistake is logged and changes nothing.
         world.reload("log_level = 'nonsense'", "not reloaded").await;
         assert!(world.count("'nonsense' is not a log level") > 0);
-        world.reload("prot = 1", "unknown field `prot`").await;
+        world.reload("prot = 1", "unknown key `prot`").await;
         raw.declare(1, "q").await;
         world
             .reload(

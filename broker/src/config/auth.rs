@@ -78,7 +78,7 @@ impl FromStr for AuthBackends {
 impl<'de> Deserialize<'de> for AuthBackends {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "expected a list of authentication backends")]
+        #[serde(untagged, expecting = "use a list of authentication backends")]
         enum Given {
             List(Vec<String>),
             Text(String),

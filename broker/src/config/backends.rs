@@ -37,7 +37,7 @@ impl FromStr for Words {
 impl<'de> Deserialize<'de> for Words {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         let listed = |list: &[String]| Words::listed(list.iter().map(String::as_str));
-        text_or_list(source, "expected a list; [] for none", listed)
+        text_or_list(source, "use a list; [] for none", listed)
     }
 }
 
@@ -189,7 +189,7 @@ macro_rules! read_as_pairs {
                         Pairs(table.into_iter().map(|(name, value)| (Some(name), value)).collect())
                     }
                     Ok(WrittenPairs::Words(words)) => words.into(),
-                    Err(_) => return Err(de::Error::custom("expected a list or a table of texts")),
+                    Err(_) => return Err(de::Error::custom("use a list or a table of texts")),
                 };
                 pairs.try_into().map_err(de::Error::custom)
             }

@@ -4,6 +4,7 @@ use super::listener::{ListenerSpecs, Spoken};
 use super::settings::Settings;
 use super::values::ByteSize;
 use crate::text::names::check_length;
+use crate::text::pattern::Expression;
 
 /// The frame size that every peer must accept (spec 4.2.3).
 const FRAME_MIN_SIZE: u64 = 4096;
@@ -22,6 +23,30 @@ const MAX_SESSION_TIMEOUT: u32 = 365 * 24 * 60;
 
 /// Rotating one renames all.
 const MAX_ROTATION_COUNT: u32 = 1000;
+
+/// The settings that are numbers, with their ranges.
+const NUMBERS: [(&str, u32, u32); 9] = [
+    ("port", 0, MAX_16),
+    ("management-port", 0, MAX_16),
+    ("heartbeat", 0, MAX_16),
+    ("channel-max", 0, MAX_16),
+    ("tcp-backlog", 1, MAX_BACKLOG),
+    ("tcp-keepalive", 0, MAX_KEEPALIVE),
+    ("log-file-rotation-count", 0, MAX_ROTATION_COUNT),
+    ("management-login-session-timeout", 1, MAX_SESSION_TIMEOUT),
+    ("ssl-cert-login-san-index", 0, u32::MAX),
+];
+
+/// The largest port, and what AMQP's negotiation has room for.
+const MAX_16: u32 = u16::MAX as u32;
+
+/// Returns what is said of a value that is not the number that a setting is; `None` for settings that are none. The name may
+/// be a flag's or a key's.
+pub(super) fn not_a_number(setting: &str) -> Option<String> {
+    let setting = setting.replace('_', "-");
+    let (_, least, most) = NUMBERS.into_iter().find(|(name, ..)| *name == setting)?;
+    Some(format!("not a number from {least} to {most}"))
+}
 
 impl Settings {
     /// Checks the ranges that the types do not check.
@@ -56,6 +81,13 @@ impl Settings {
                 format!("{minutes} is out of range: use 1 to {MAX_SESSION_TIMEOUT} minutes");
             return Err(("management-login-session-timeout", reason));
         }
+        self.check_paths()?;
+        self.check_default_user()?;
+        self.check_listeners()
+    }
+
+    /// Checks that no path is empty.
+    fn check_paths(&self) -> Result<(), (&'static str, String)> {
         for (key, path) in [
             ("data-dir", &self.data_dir),
             ("log-file", &self.log_file),
@@ -71,6 +103,11 @@ impl Settings {
                 return Err((key, "the path is empty".to_owned()));
             }
         }
+        Ok(())
+    }
+
+    /// Checks what the default user is called and may do.
+    fn check_default_user(&self) -> Result<(), (&'static str, String)> {
         if self.default_pass.is_some() && self.default_pass_file.is_some() {
             let reason = "the password is given directly, too: use one of the two".to_owned();
             return Err(("default-pass-file", reason));
@@ -86,11 +123,22 @@ impl Settings {
                 return Err((key, "the name is empty".to_owned()));
             }
         }
+        for (key, pattern) in [
+            (
+                "default-permissions-configure",
+                &self.default_permissions_configure,
+            ),
+            ("default-permissions-write", &self.default_permissions_write),
+            ("default-permissions-read", &self.default_permissions_read),
+        ] {
+            let compiled = pattern.as_deref().map(Expression::compile).transpose();
+            compiled.map_err(|error| (key, error.to_string()))?;
+        }
         if let Some(name) = &self.default_vhost {
             check_length("name of the virtual host", name)
                 .map_err(|error| ("default-vhost", error.to_string()))?;
         }
-        self.check_listeners()
+        Ok(())
     }
 
     /// Checks that every listener is given one way only, and in its own words.

@@ -3,17 +3,12 @@
 use std::path::Path;
 
 use super::settings::Settings;
-use super::{ConfigError, sources};
+use super::{ConfigError, plain_words, sources};
 use std::fs::File;
 use std::io::Read;
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 4 << 20;
-/// What is wrong with an address that does not parse.
-const INVALID_ADDRESS: &str =
-    "invalid IP address: use one such as 127.0.0.1, 0.0.0.0 or ::1, not a name";
-/// What is wrong with text outside quotes, which TOML takes for a number.
-const UNQUOTED: &str = "string values must be quoted";
 
 /// Reads a configuration file as one layer of settings. A relative path is relative to the
 /// file, so that the file means the same wherever the broker is started.
@@ -86,55 +81,10 @@ pub(super) fn text_of(path: &Path) -> Result<String, ConfigError> {
 /// # Errors
 /// One line that says where the file is wrong, what is wrong and what would be right.
 pub(super) fn parse(text: &str) -> Result<Settings, String> {
-    let settings: Settings = toml::from_str(text).map_err(|error| {
-        let message = in_plain_words(error.message());
-        match error.span() {
-            Some(span) => format!("line {}: {message}", line_of(text, span.start)),
-            None => message,
-        }
-    })?;
-    settings.check().map_err(|(key, reason)| {
-        let key = key.replace('-', "_");
-        match line_of_key(text, &key) {
-            Some(line) => format!("line {line}: {key}: {reason}"),
-            None => format!("{key}: {reason}"),
-        }
-    })?;
+    let settings: Settings =
+        toml::from_str(text).map_err(|error| plain_words::explain(text, &error))?;
+    settings
+        .check()
+        .map_err(|(key, reason)| plain_words::at_key(text, &key.replace('-', "_"), &reason))?;
     Ok(settings)
-}
-
-/// Turns a message of the deserializer into one line without the names of Rust's types.
-fn in_plain_words(message: &str) -> String {
-    message
-        .trim_end()
-        .replace('\n', ", ")
-        .replace("invalid type: map", "it is a table, not one value")
-        .replace("invalid float, expected nothing", UNQUOTED)
-        .replace("invalid float, expected `inf`", UNQUOTED)
-        .replace("invalid float, expected `nan`", UNQUOTED)
-        .replace(
-            "expected a boolean",
-            "expected true or false without quotes",
-        )
-        .replace("expected u16", "expected a whole number from 0 to 65535")
-        .replace("expected path string", "expected a path as a string")
-        .replace("expected IP address", "expected an IP address as a string")
-        .replace("wanted string or table", "expected a string")
-        .replace("invalid IP address syntax", INVALID_ADDRESS)
-}
-
-/// Returns the line of a key.
-fn line_of_key(text: &str, key: &str) -> Option<usize> {
-    let table = toml::de::DeTable::parse(text).ok()?;
-    let (key, _) = table.get_ref().get_key_value(key)?;
-    Some(line_of(text, key.span().start))
-}
-
-/// Returns the number, from 1, of the line that contains this byte.
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes()
-        .take(offset)
-        .filter(|byte| *byte == b'\n')
-        .count()
-        + 1
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser};
 
+use super::check::not_a_number;
 use super::data_dir::{Environment, resolve};
 use super::settings::Settings;
 use super::sources::{self, Sources};
@@ -14,6 +15,8 @@ use super::{Config, ConfigError, NONE, rabbitmq};
 use crate::text::version::FULL_VERSION;
 
 const PREFIX: &str = "LEVERET_";
+/// The settings that have a variable and no flag.
+const SECRETS: [&str; 3] = ["DEFAULT_PASS", "ANONYMOUS_LOGIN_PASS", "TLS_KEY_PASSWORD"];
 
 /// A message broker that speaks AMQP 0-9-1 where you would put RabbitMQ.
 #[derive(Debug, Parser)]
@@ -21,6 +24,7 @@ const PREFIX: &str = "LEVERET_";
     name = "leveret",
     version = FULL_VERSION,
     max_term_width = 100,
+    allow_negative_numbers = true,
     disable_help_subcommand = true,
     after_help = "Every option can also be set by an environment variable (--data-dir: \
                   LEVERET_DATA_DIR) or a key of\nthe config file (data_dir). A flag wins over the environment, the \
@@ -30,6 +34,11 @@ struct Flags {
     #[command(flatten)]
     settings: Settings,
 
+    /// Read everything that a start would read (settings, certificates, definitions), say whether it is valid, and exit:
+    /// 0 if it is
+    #[arg(long)]
+    check_config: bool,
+
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -37,6 +46,9 @@ struct Flags {
 /// What the program does instead of running a broker.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
 pub enum Command {
+    /// What `--check-config` does.
+    #[command(skip)]
+    CheckConfig,
     /// Check the stored data without changing anything; the broker must not be running
     ///
     /// Verifies the checksums of every stored message and definition, of the log and of the database,
@@ -108,6 +120,20 @@ impl Config {
         load_all(args, &Environment::of_process())
     }
 
+    /// Returns the variables of the process that are settings.
+    pub fn variables() -> Vec<String> {
+        let names = settings_command();
+        let names = names.get_arguments().filter_map(|one| one.get_long());
+        let names = names.map(variable);
+        let secrets = SECRETS.map(|key| format!("{PREFIX}{key}"));
+        let environment = Environment::of_process();
+        let is_set = |name: &String| {
+            let value = environment.get(name);
+            value.is_some_and(|value| !is_of_service(name, &value))
+        };
+        names.chain(secrets).filter(is_set).collect()
+    }
+
     /// Returns the variables of the process that look like settings and are none.
     pub fn unknown_variables() -> Vec<String> {
         unknown(std::env::vars_os())
@@ -138,7 +164,15 @@ fn load_all(
         Refused::Shown(text) => ConfigError::Shown(text),
         Refused::Wrong(reason) => ConfigError::Flag(reason),
     })?;
-    let (command, flags) = (flags.command, flags.settings);
+    let command = match (flags.command, flags.check_config) {
+        (Some(_), true) => {
+            let reason = "--check-config is for a start without a command".to_owned();
+            return Err(ConfigError::Flag(reason));
+        }
+        (None, true) => Some(Command::CheckConfig),
+        (command, false) => command,
+    };
+    let flags = flags.settings;
     flags
         .check()
         .map_err(|(key, reason)| ConfigError::Flag(format!("--{key}: {reason}")))?;
@@ -194,6 +228,11 @@ fn complete(mut settings: Settings, environment: &Environment<'_>) -> Result<Con
     Ok(config)
 }
 
+/// Returns the variable that sets the same as a flag.
+fn variable(flag: &str) -> String {
+    format!("{PREFIX}{}", flag.replace('-', "_").to_uppercase())
+}
+
 /// Returns the flags that are settings.
 fn settings_command() -> clap::Command {
     Settings::augment_args(clap::Command::new("leveret"))
@@ -207,7 +246,7 @@ fn from_environment(environment: &Environment<'_>) -> Result<Settings, ConfigErr
         let Some(flag) = argument.get_long() else {
             continue;
         };
-        let name = format!("{PREFIX}{}", flag.replace('-', "_").to_uppercase());
+        let name = variable(flag);
         let Some(value) = environment
             .get(&name)
             .filter(|it| !is_of_service(&name, it))
@@ -234,7 +273,7 @@ fn from_environment(environment: &Environment<'_>) -> Result<Settings, ConfigErr
     settings
         .check()
         .map_err(|(key, reason)| ConfigError::Environment {
-            name: format!("{PREFIX}{}", key.replace('-', "_").to_uppercase()),
+            name: variable(key),
             reason,
         })?;
     Ok(settings)
@@ -254,7 +293,7 @@ pub(super) fn unknown(variables: impl IntoIterator<Item = (OsString, OsString)>)
     let is_known = |key: &str| {
         let flag = key.to_lowercase().replace('_', "-");
         let mut arguments = flags.get_arguments();
-        ["DEFAULT_PASS", "ANONYMOUS_LOGIN_PASS", "TLS_KEY_PASSWORD"].contains(&key)
+        SECRETS.contains(&key)
             || key == key.to_uppercase() && arguments.any(|one| one.get_long() == Some(&flag))
     };
     let mut unknown: Vec<String> = variables
@@ -323,12 +362,16 @@ fn one_line(error: &clap::Error) -> String {
         }
     }
     // The standard library's reasons do not say what would be right.
-    let mut message = message
-        .replace("invalid digit found in string", "use a whole number")
-        .replace(
-            "invalid IP address syntax",
-            "use an IP address such as 127.0.0.1, 0.0.0.0 or ::1, not a name",
-        );
+    let mut message = message.replace(
+        "invalid IP address syntax",
+        "use an IP address such as 127.0.0.1, 0.0.0.0 or ::1, not a name",
+    );
+    if let Some(reason) = number(error)
+        && let Some(end) = message.find(">': ")
+    {
+        message.truncate(end + 4);
+        message.push_str(&reason);
+    }
     let suggested = matches!(
         error.get(ContextKind::SuggestedArg),
         Some(ContextValue::String(_))
@@ -337,6 +380,16 @@ fn one_line(error: &clap::Error) -> String {
         message.push_str("; leveret --help lists all options");
     }
     message
+}
+
+/// Returns what is said of a value that is not the number that a flag is.
+fn number(error: &clap::Error) -> Option<String> {
+    let flag = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::ValueValidation, Some(ContextValue::String(flag))) => flag,
+        _ => return None,
+    };
+    let flag = flag.split(' ').next()?.trim_start_matches("--");
+    not_a_number(flag)
 }
 
 /// Removes the flag, which nobody typed, from `invalid value 'x' for '--port <PORT>': …`.

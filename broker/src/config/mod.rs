@@ -22,10 +22,13 @@ mod listener;
 mod load;
 mod log;
 mod mechanism;
+mod paths;
+mod plain_words;
 mod rabbitmq;
 mod settings;
 mod shown;
 mod sources;
+mod system_user;
 mod table;
 mod tls;
 mod values;
@@ -37,6 +40,8 @@ mod credentials_tests;
 mod sources_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wrong_values_tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -57,6 +62,7 @@ pub use settings::{
     DEFAULT_MANAGEMENT_PORT, DEFAULT_MANAGEMENT_TLS_PORT, DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_PORT,
     DEFAULT_STATISTICS_INTERVAL, DEFAULT_TLS_PORT, DEFAULT_USER,
 };
+pub use system_user::SystemUser;
 pub use tls::{CertLogin, SanType, TlsVerify, TlsVersion};
 pub use values::{
     AuthMechanisms, ByteSize, Interval, LoopbackUsers, Maximum, Origins, Secret, TimeLimit,

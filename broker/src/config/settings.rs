@@ -55,6 +55,10 @@ const DEFAULT_QUEUE_MEMORY: u64 = 32 << 20;
 pub(super) const NONE: &str = "none";
 /// The name and the password of the user in a new data directory.
 pub const DEFAULT_USER: &str = "guest";
+/// What the user in a new data directory may do outside of AMQP.
+const DEFAULT_USER_TAG: &str = "administrator";
+/// The pattern of what the user in a new data directory may use.
+const ALL_NAMES: &str = ".*";
 /// The virtual host in a new data directory.
 const DEFAULT_VHOST: &str = "/";
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -307,6 +311,30 @@ with_backends! {
     default_pass_file: PathBuf,
     /// The file that its password was read from.
     Option<PathBuf> = None, hidden;
+
+    /// Tags of the default user, separated by commas, or none [default: administrator]
+    #[arg(long, value_name = "TAGS", help_heading = "Limits and users")]
+    default_user_tags: Words,
+    /// The tags of the default user.
+    Vec<String> = vec![DEFAULT_USER_TAG.to_owned()], hidden;
+
+    /// Pattern of the names that the default user may declare and delete [default: .*]
+    #[arg(long, value_name = "PATTERN", help_heading = "Limits and users")]
+    default_permissions_configure: String,
+    /// The pattern of the names that the default user may declare and delete.
+    String = ALL_NAMES.to_owned(), hidden;
+
+    /// Pattern of the names that the default user may publish to [default: .*]
+    #[arg(long, value_name = "PATTERN", help_heading = "Limits and users")]
+    default_permissions_write: String,
+    /// The pattern of the names that the default user may publish to.
+    String = ALL_NAMES.to_owned(), hidden;
+
+    /// Pattern of the names that the default user may consume from [default: .*]
+    #[arg(long, value_name = "PATTERN", help_heading = "Limits and users")]
+    default_permissions_read: String,
+    /// The pattern of the names that the default user may consume from.
+    String = ALL_NAMES.to_owned(), hidden;
 
     /// Virtual host created in a new data directory, which the default user may use [default: /]
     #[arg(long, value_name = "NAME", help_heading = "Limits and users")]

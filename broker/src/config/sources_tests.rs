@@ -1,6 +1,6 @@
 //! Which configuration files are read, and which of them wins.
 
-use super::tests::refused;
+use super::tests::{file, refused};
 use super::{Config, ConfigError, Environment, locate_data_dir};
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -132,10 +132,7 @@ fn a_wrong_file_is_named_with_its_line_whichever_it_is() {
     ]);
     let told = load_by(folder.path(), &[], &[]).unwrap_err().to_string();
     let path = folder.path().join("conf.d/a.toml");
-    let start = format!(
-        "config file {}: line 2: unknown field `prot`",
-        path.display()
-    );
+    let start = format!("config file {}: line 2: unknown key `prot`", path.display());
     assert!(told.starts_with(&start), "{told}");
     // Both forms in one file contradict each other; in two, the later one wins.
     let both = ("a.toml", "port = 1\nlisteners = 'localhost:2'");
@@ -231,7 +228,45 @@ fn leveretctl_reads_the_default_files_and_goes_on_if_they_are_wrong() {
     let found = locate(wrong.path(), None).unwrap();
     assert_eq!(found.path, Some(PathBuf::from("/var/lib/leveret")));
     let unread = found.unread.unwrap().to_string();
-    assert!(unread.contains("unknown field `dtaa_dir`"), "{unread}");
+    assert!(unread.contains("unknown key `dtaa_dir`"), "{unread}");
     let named = wrong.path().join("leveret.toml");
     assert!(locate(right.path(), named.to_str()).is_err());
+}
+
+#[test]
+fn leveretctl_finds_the_directory_that_the_broker_uses() {
+    let (_folder, path) = file("data_dir = '/srv/hare'");
+    let nothing = |_: &str| None;
+    let environment = Environment {
+        variable: &nothing,
+        uid: 0,
+        default_folder: Path::new("/nonexistent"),
+    };
+    let found = |data_dir: Option<&str>, config: Option<&str>| {
+        locate_data_dir(
+            data_dir.map(Into::into),
+            config.map(Into::into),
+            &environment,
+        )
+        .unwrap()
+        .path
+        .unwrap()
+    };
+    assert_eq!(found(None, None), Path::new("/var/lib/leveret"));
+    assert_eq!(found(None, Some(&path)), Path::new("/srv/hare"));
+    assert_eq!(found(Some("/a"), Some(&path)), Path::new("/a"));
+    let homeless = Environment {
+        uid: 1000,
+        ..environment
+    };
+    assert_eq!(locate_data_dir(None, None, &homeless).unwrap().path, None);
+    let xdg = |name: &str| (name == "XDG_DATA_HOME").then(|| OsString::from("/x"));
+    let environment = Environment {
+        variable: &xdg,
+        ..homeless
+    };
+    assert_eq!(
+        locate_data_dir(None, None, &environment).unwrap().path,
+        Some(PathBuf::from("/x/leveret"))
+    );
 }

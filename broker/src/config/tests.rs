@@ -85,7 +85,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         (config.port, config.heartbeat, config.channel_max),
         (3, 2, 1)
     );
-    assert_eq!(config.config_file, Some(PathBuf::from(path)));
+    assert_eq!(config.config_files, [PathBuf::from(path)]);
 }
 
 #[test]
@@ -242,44 +242,6 @@ fn a_relative_data_dir_of_the_file_is_relative_to_the_file() {
 }
 
 #[test]
-fn leveretctl_finds_the_directory_that_the_broker_uses() {
-    let (_folder, path) = file("data_dir = '/srv/hare'");
-    let nothing = |_: &str| None;
-    let environment = Environment {
-        variable: &nothing,
-        uid: 0,
-        default_folder: Path::new("/nonexistent"),
-    };
-    let found = |data_dir: Option<&str>, config: Option<&str>| {
-        locate_data_dir(
-            data_dir.map(Into::into),
-            config.map(Into::into),
-            &environment,
-        )
-        .unwrap()
-        .path
-        .unwrap()
-    };
-    assert_eq!(found(None, None), Path::new("/var/lib/leveret"));
-    assert_eq!(found(None, Some(&path)), Path::new("/srv/hare"));
-    assert_eq!(found(Some("/a"), Some(&path)), Path::new("/a"));
-    let homeless = Environment {
-        uid: 1000,
-        ..environment
-    };
-    assert_eq!(locate_data_dir(None, None, &homeless).unwrap().path, None);
-    let xdg = |name: &str| (name == "XDG_DATA_HOME").then(|| OsString::from("/x"));
-    let environment = Environment {
-        variable: &xdg,
-        ..homeless
-    };
-    assert_eq!(
-        locate_data_dir(None, None, &environment).unwrap().path,
-        Some(PathBuf::from("/x/leveret"))
-    );
-}
-
-#[test]
 fn a_wrong_flag_ends_in_one_line_that_says_what_to_do() {
     let cases = [
         (
@@ -292,11 +254,11 @@ fn a_wrong_flag_ends_in_one_line_that_says_what_to_do() {
         ),
         (
             &["--port", "x"],
-            "invalid value 'x' for '--port <PORT>': use a whole number",
+            "invalid value 'x' for '--port <PORT>': not a number from 0 to 65535",
         ),
         (
             &["--port", "70000"],
-            "invalid value '70000' for '--port <PORT>': 70000 is not in 0..=65535",
+            "invalid value '70000' for '--port <PORT>': not a number from 0 to 65535",
         ),
         (
             &["--port"],
@@ -325,7 +287,7 @@ fn a_wrong_flag_ends_in_one_line_that_says_what_to_do() {
 fn a_wrong_variable_is_named() {
     assert_eq!(
         refused(&[], &[("LEVERET_PORT", "x")]),
-        "environment variable LEVERET_PORT: invalid value 'x': use a whole number"
+        "environment variable LEVERET_PORT: invalid value 'x': not a number from 0 to 65535"
     );
     assert_eq!(
         refused(&[], &[("LEVERET_LOG_FORMAT", "xml")]),
@@ -343,45 +305,54 @@ fn a_wrong_key_or_value_of_the_file_is_named_with_its_line() {
     let cases = [
         (
             "port = 1\nprot = 2\n",
-            "line 2: unknown field `prot`, expected one of `bind`, `port`",
+            "line 2: unknown key `prot`: did you mean `port`?",
         ),
-        ("config = 'x'", "line 1: unknown field `config`"),
+        ("config = 'x'", "line 1: unknown key `config`"),
         (
             "port = 'x'",
-            "line 1: invalid type: string \"x\", expected a whole number from 0 to 65535",
+            "line 1: port: not a number from 0 to 65535: \"x\"",
         ),
         (
             "port = 70000",
-            "line 1: invalid value: integer `70000`, expected a whole number from 0 to 65535",
+            "line 1: port: not a number from 0 to 65535: 70000",
         ),
         (
             "bind = 'nowhere'",
-            "line 1: invalid IP address: use one such as 127.0.0.1",
+            "line 1: bind: invalid IP address: use one such as 127.0.0.1",
         ),
         (
             "bind = '[::1]'",
-            "line 1: invalid IP address: use one such as 127.0.0.1, 0.0.0.0 or ::1, not a name",
+            "line 1: bind: invalid IP address: use one such as 127.0.0.1, 0.0.0.0 or ::1, not a name",
         ),
         ("bind = 127.0.0.1", "line 1: string values must be quoted"),
         ("\nlog_level = info", "line 2: string values must be quoted"),
         ("data_dir = nowhere", "line 1: string values must be quoted"),
         (
             "management = 'false'",
-            "line 1: invalid type: string \"false\", expected true or false without quotes",
+            "line 1: management: not true or false without quotes: \"false\"",
         ),
         (
             "[management]\nport = 1",
-            "line 1: it is a table, not one value, expected true or false without quotes",
+            "line 1: management: not true or false without quotes: a table",
         ),
-        ("prometheus_port = 'x'", "line 1: 'x' is not a port"),
-        ("prometheus_port = 70000", "line 1: '70000' is not a port"),
-        ("log_level = 'inof'", "line 1: 'inof' is not a log level"),
+        (
+            "prometheus_port = 'x'",
+            "line 1: prometheus_port: 'x' is not a port",
+        ),
+        (
+            "prometheus_port = 70000",
+            "line 1: prometheus_port: '70000' is not a port",
+        ),
+        (
+            "log_level = 'inof'",
+            "line 1: log_level: 'inof' is not a log level",
+        ),
         ("\nframe_max = 1", "line 2: frame_max: 1 is out of range"),
         (
             "management_login_session_timeout = 0",
             "line 1: management_login_session_timeout: 0 is out of range",
         ),
-        ("frame_max = true", "line 1: expected a size"),
+        ("frame_max = true", "line 1: frame_max: use a size"),
         ("port = ", "line 1: "),
     ];
     for (text, wanted) in cases {
@@ -507,6 +478,7 @@ fn misspelt_variables_are_found() {
         "RABBITMQ_DEFAULT_USER",
         "RABBITMQ_DEFAULT_PERMISSIONS",
         "RABBITMQ_CONFIG_FILE",
+        "RABBITMQ_CONFIG_FILES",
         // Of Kubernetes, for a service called rabbitmq, and of an image.
         "RABBITMQ_PORT_5672_TCP_ADDR",
         "RABBITMQ_SERVICE_HOST",
@@ -515,7 +487,7 @@ fn misspelt_variables_are_found() {
     let unknown = super::load::unknown(names.map(|name| (OsString::from(name), OsString::new())));
     assert_eq!(
         unknown,
-        ["RABBITMQ_CONFIG_FILE", "RABBITMQ_DEFAULT_PERMISSIONS"]
+        ["RABBITMQ_CONFIG_FILES", "RABBITMQ_DEFAULT_PERMISSIONS"]
     );
 }
 

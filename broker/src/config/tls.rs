@@ -181,7 +181,7 @@ impl FromStr for TlsVersions {
 impl<'de> Deserialize<'de> for TlsVersions {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         let listed = |list: &[String]| TlsVersions::listed(list.iter().map(String::as_str));
-        text_or_list(source, "expected a list of versions of TLS", listed)
+        text_or_list(source, "use a list of versions of TLS", listed)
     }
 }
 

@@ -201,11 +201,7 @@ where
 impl<'de> Deserialize<'de> for Origins {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         let listed = |list: &[String]| Origins::listed(list.iter().map(String::as_str));
-        text_or_list(
-            source,
-            "expected a list of web origins; [] for none",
-            listed,
-        )
+        text_or_list(source, "use a list of web origins; [] for none", listed)
     }
 }
 
@@ -284,7 +280,7 @@ where
         Ok(Scalar::Integer(number)) => number.to_string(),
         Ok(Scalar::Float(number)) => number.to_string(),
         Ok(Scalar::Text(text)) => text,
-        _ => return Err(de::Error::custom("expected a number or text")),
+        _ => return Err(de::Error::custom("use a number or text in quotes")),
     };
     text.parse().map_err(de::Error::custom)
 }
@@ -315,7 +311,7 @@ impl<'de> Deserialize<'de> for ByteSize {
             Ok(Scalar::Integer(bytes)) => Ok(ByteSize(bytes)),
             Ok(Scalar::Text(text)) => text.parse().map_err(de::Error::custom),
             _ => Err(de::Error::custom(
-                "expected a size: bytes, or text such as \"16MiB\"",
+                "use a size: bytes, or text such as \"16MiB\"",
             )),
         }
     }
@@ -326,7 +322,7 @@ impl<'de> Deserialize<'de> for AuthMechanisms {
         let names = match Scalar::deserialize(source) {
             Ok(Scalar::List(names)) => names,
             Ok(Scalar::Text(text)) => text.split(',').map(str::to_owned).collect(),
-            _ => return Err(de::Error::custom("expected a list of SASL mechanisms")),
+            _ => return Err(de::Error::custom("use a list of SASL mechanisms")),
         };
         AuthMechanisms::named(names.iter().map(String::as_str)).map_err(de::Error::custom)
     }
@@ -337,9 +333,7 @@ impl<'de> Deserialize<'de> for LoopbackUsers {
         match Scalar::deserialize(source) {
             Ok(Scalar::List(names)) => Ok(LoopbackUsers(names)),
             Ok(Scalar::Text(text)) => text.parse().map_err(de::Error::custom),
-            _ => Err(de::Error::custom(
-                "expected a list of user names; [] for none",
-            )),
+            _ => Err(de::Error::custom("use a list of user names; [] for none")),
         }
     }
 }

@@ -48,13 +48,55 @@ impl FromStr for MemoryWatermark {
         {
             return Ok(MemoryWatermark::Relative(fraction));
         }
-        match text.parse() {
-            Ok(ByteSize(bytes)) => Ok(MemoryWatermark::Absolute(bytes)),
-            Err(_) => Err(format!(
-                "'{text}' is not a memory watermark: use a fraction from 0.0 to 1.0, or a size \
-                 such as 2GB"
-            )),
+        let refused = |advice: String| Err(format!("'{text}' is not a memory watermark: {advice}"));
+        if let Some(number) = without_unit(text) {
+            return refused(match number {
+                0..=100 => {
+                    let fraction = scale_down(number);
+                    let size = likely_size(number);
+                    format!("did you mean {fraction} ({number} % of the memory) or {size}?")
+                }
+                _ => format!("did you mean {}?", likely_size(number)),
+            });
         }
+        let percent = text
+            .trim()
+            .strip_suffix('%')
+            .map(|number| number.trim().parse());
+        match (text.parse(), percent) {
+            (Ok(ByteSize(bytes)), _) => Ok(MemoryWatermark::Absolute(bytes)),
+            (Err(_), Some(Ok(number @ 0..=100))) => {
+                refused(format!("did you mean {}?", scale_down(number)))
+            }
+            (Err(_), _) => {
+                refused("use a fraction from 0.0 to 1.0, or a size such as 2GB".to_owned())
+            }
+        }
+    }
+}
+
+/// The smallest number that is taken for bytes where none of its units is written: 1 MiB.
+const LEAST_BYTES: u64 = 1 << 20;
+
+/// Returns a number without a unit that is too small to be meant as bytes.
+fn without_unit(text: &str) -> Option<u64> {
+    let number = text.trim().parse().ok()?;
+    (number < LEAST_BYTES).then_some(number)
+}
+
+/// Returns so many hundredths, as a fraction is written.
+fn scale_down(percent: u64) -> String {
+    match percent {
+        100 => "1.0".to_owned(),
+        percent => format!("0.{percent:02}").trim_end_matches('0').to_owned(),
+    }
+}
+
+/// Returns the size that a number without a unit most likely stands for.
+fn likely_size(number: u64) -> String {
+    match number {
+        0..10 => format!("{number}GB"),
+        _ => format!("{number}MB"),
     }
 }
 
@@ -101,9 +143,21 @@ impl FromStr for DiskFreeLimit {
                 }
                 _ => Err(wanted()),
             },
-            None => match text.parse() {
-                Ok(ByteSize(bytes)) => Ok(DiskFreeLimit::Absolute(bytes)),
-                Err(_) => Err(wanted()),
+            None => match (text.parse(), text.trim().parse::<f64>()) {
+                // RabbitMQ's way to be never alarmed.
+                (Ok(ByteSize(0)), _) => Ok(DiskFreeLimit::Absolute(0)),
+                (Ok(ByteSize(bytes)), _) => match without_unit(text) {
+                    None => Ok(DiskFreeLimit::Absolute(bytes)),
+                    Some(number) => Err(format!(
+                        "'{text}' is not a disk free limit: did you mean {}?",
+                        likely_size(number)
+                    )),
+                },
+                (Err(_), Ok(times)) if times.is_finite() && times > 0.0 => Err(format!(
+                    "'{text}' is not a disk free limit: did you mean \"mem_relative {times:?}\", {times:?} times the \
+                     machine's memory? Otherwise use a size such as 50MB"
+                )),
+                (Err(_), _) => Err(wanted()),
             },
         }
     }
@@ -163,6 +217,21 @@ mod tests {
         assert_eq!(read("0"), Ok(MemoryWatermark::Relative(0.0)));
         assert_eq!(read("2GB"), Ok(MemoryWatermark::Absolute(2_000_000_000)));
         assert_eq!(read("1048576"), Ok(MemoryWatermark::Absolute(1_048_576)));
+        for (wrong, advice) in [
+            ("40", "did you mean 0.4 (40 % of the memory) or 40MB?"),
+            ("2", "did you mean 0.02 (2 % of the memory) or 2GB?"),
+            ("100", "did you mean 1.0 (100 % of the memory) or 100MB?"),
+            ("512", "did you mean 512MB?"),
+            ("1048575", "did you mean 1048575MB?"),
+            ("40%", "did you mean 0.4?"),
+            (
+                "1.5",
+                "use a fraction from 0.0 to 1.0, or a size such as 2GB",
+            ),
+        ] {
+            let told = format!("'{wrong}' is not a memory watermark: {advice}");
+            assert_eq!(read(wrong), Err(told));
+        }
         for wrong in ["", "-0.5", "1.5", "NaN", "much", "1.5GB"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
@@ -180,6 +249,23 @@ mod tests {
             Ok(DiskFreeLimit::MemRelative(1.5))
         );
         assert_eq!(read("1TB"), Ok(DiskFreeLimit::Absolute(1_000_000_000_000)));
+        assert_eq!(read("0"), Ok(DiskFreeLimit::Absolute(0)));
+        assert_eq!(read("1048576"), Ok(DiskFreeLimit::Absolute(1_048_576)));
+        for (wrong, advice) in [
+            ("50", "did you mean 50MB?"),
+            ("2", "did you mean 2GB?"),
+            (
+                "0.5",
+                "did you mean \"mem_relative 0.5\", 0.5 times the machine's memory? Otherwise use a size such as 50MB",
+            ),
+            (
+                "much",
+                "use a size such as 50MB, or \"mem_relative 1.5\" for 1.5 times the machine's memory",
+            ),
+        ] {
+            let told = format!("'{wrong}' is not a disk free limit: {advice}");
+            assert_eq!(read(wrong), Err(told));
+        }
         for wrong in [
             "",
             "0.5",

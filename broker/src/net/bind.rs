@@ -60,7 +60,7 @@ pub(super) struct Opened {
 ///
 /// # Errors
 /// When a name has none.
-pub(super) fn endpoints(place: &Place) -> Result<Vec<Endpoint>, BindError> {
+pub fn endpoints(place: &Place) -> Result<Vec<Endpoint>, BindError> {
     match place {
         Place::Address(address) => Ok(vec![Endpoint::Tcp(*address)]),
         Place::Unix(path) => Ok(vec![Endpoint::Unix(path.as_path().into())]),

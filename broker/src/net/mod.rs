@@ -21,7 +21,7 @@ pub mod web_client;
 pub mod websocket;
 
 pub use accept::{Acceptor, Arrival, Detached};
-pub use bind::BindError;
+pub use bind::{BindError, endpoints};
 pub use endpoint::{Endpoint, Ends};
 pub use listen::{Bound, Listener, Service, SocketOptions, Source};
 pub use stream::{ByteStream, Stream, StreamPlace, StreamService};

@@ -6,7 +6,7 @@ use crate::config::{Config, ListenerSpec, Place};
 use crate::http::server::Site;
 use crate::manage::AdminContext;
 use crate::net::tls::Tls;
-use crate::net::{BindError, Bound, Listener, Service, SocketOptions, StreamService};
+use crate::net::{BindError, Bound, Listener, Service, SocketOptions, StreamService, endpoints};
 use crate::plumbing::aside::Aside;
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -32,11 +32,7 @@ impl Listeners {
         ] {
             for spec in specs {
                 if spec.tls && !certified {
-                    return Err(Failure::Listen {
-                        address: spec.place.to_string(),
-                        reason: "there is no certificate for TLS; set tls_certfile and tls_keyfile"
-                            .to_owned(),
-                    });
+                    return Err(no_certificate(&spec));
                 }
                 match Listener::bind(service, &spec, &options) {
                     Ok(bound) => listeners.extend(bound),
@@ -93,6 +89,35 @@ impl Listeners {
             tokio::spawn(site.serve(listener, context.clone(), aside.clone(), stop.clone()));
         }
         amqp
+    }
+}
+
+/// Checks what can be checked of the listeners without opening any: that there is a certificate for those with TLS, and
+/// that names have addresses.
+///
+/// # Errors
+/// The first listener that could not be had.
+pub(super) fn check(config: &Config, tls: &Tls) -> Result<(), Failure> {
+    let certified = tls.server_config().is_some();
+    let mut specs = config.amqp_listeners(certified);
+    specs.extend(config.management_listeners(certified));
+    specs.extend(config.prometheus_listeners());
+    for spec in specs {
+        if spec.tls && !certified {
+            return Err(no_certificate(&spec));
+        }
+        endpoints(&spec.place).map_err(|error| Failure::Listen {
+            reason: error.error.to_string(),
+            address: error.place,
+        })?;
+    }
+    Ok(())
+}
+
+fn no_certificate(spec: &ListenerSpec) -> Failure {
+    Failure::Listen {
+        address: spec.place.to_string(),
+        reason: "there is no certificate for TLS; set tls_certfile and tls_keyfile".to_owned(),
     }
 }
 

@@ -47,6 +47,17 @@ pub fn start(config: &Config) -> Log {
     log
 }
 
+/// Prints warnings to standard error, for a check that is not a start: the log file is left alone.
+pub fn start_plain() {
+    let builder = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_max_level(tracing::Level::WARN)
+        .event_format(PlainLine);
+    // There is another subscriber only in tests.
+    let _ = builder.try_init();
+}
+
 fn init<N, E>(builder: SubscriberBuilder<N, E, LevelFilter, LineWriter>, config: &Config, log: &Log)
 where
     N: for<'w> FormatFields<'w> + Send + Sync + 'static,
@@ -97,6 +108,28 @@ where
     ) -> fmt::Result {
         SystemTime.format_time(&mut writer)?;
         write!(writer, " {:>5} ", event.metadata().level())?;
+        let mut escaped = Escaped::new(&mut writer, Form::Line);
+        ctx.field_format()
+            .format_fields(Writer::new(&mut escaped), event)?;
+        writeln!(writer)
+    }
+}
+
+/// A line of text without the time.
+struct PlainLine;
+
+impl<S, N> FormatEvent<S, N> for PlainLine
+where
+    S: Subscriber + for<'s> LookupSpan<'s>,
+    N: for<'w> FormatFields<'w> + 'static,
+{
+    fn format_event(
+        &self,
+        ctx: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        write!(writer, "leveret: warning: ")?;
         let mut escaped = Escaped::new(&mut writer, Form::Line);
         ctx.field_format()
             .format_fields(Writer::new(&mut escaped), event)?;

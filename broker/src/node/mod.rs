@@ -4,6 +4,8 @@
 //! What belongs here concerns the process as a whole. What does not: the broker itself; this layer hands it settings and
 //! signals.
 
+pub mod check_config;
+pub mod data_dir;
 mod listeners;
 pub mod logging;
 pub mod offline;

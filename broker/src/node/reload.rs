@@ -1,13 +1,17 @@
 //! Reloading the configuration on SIGHUP.
 
 use crate::config::Limits;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Note};
 use crate::domain::broker::Broker;
+use crate::domain::login_sources::PreparedLogins;
 use crate::domain::recovery;
 use crate::domain::shortage;
 use crate::manage::Settings;
+use crate::manage::definitions::{LoadError, NewRules, Rules};
 use crate::net::tls::{Tls, TlsSettings};
 use crate::plumbing::log::Log;
+use parking_lot::Mutex;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Applies a setting to the running broker.
@@ -83,7 +87,13 @@ pub struct Reloader {
     tls: Tls,
     /// The configuration in force. Settings that need a restart keep their old values here.
     running: Settings,
-    data_dir: std::path::PathBuf,
+    data_dir: PathBuf,
+    /// Where the definitions were loaded from at the start.
+    load_definitions: Option<PathBuf>,
+    /// What of them is in force and can change.
+    rules: Mutex<Rules>,
+    /// What the configuration says without effect, which is told once.
+    notes: Mutex<Vec<Note>>,
 }
 
 impl Reloader {
@@ -95,42 +105,37 @@ impl Reloader {
         log: Log,
         tls: Tls,
     ) -> Self {
+        // They were read a moment ago, so they can be read.
+        let rules = config.load_definitions.as_deref().map(Rules::read);
         Reloader {
             broker,
             log,
             tls,
             running,
             data_dir: config.data_dir.clone(),
+            load_definitions: config.load_definitions.clone(),
+            rules: Mutex::new(rules.and_then(Result::ok).unwrap_or_default()),
+            notes: Mutex::new(config.notes.clone()),
         }
     }
 
     /// Applies the changed settings that need no restart, and logs all changes. If the configuration
-    /// cannot be read, or the certificates and keys that it names, nothing changes. The log file is reopened in any case:
+    /// cannot be read, or the certificates, keys and definitions that it names, nothing changes. The log file is reopened in any case:
     /// logrotate sends the same signal.
     pub fn reload(&self, loaded: Result<Config, ConfigError>) {
         self.log.reopen();
-        let config = match loaded {
-            Ok(config) => config,
+        let prepared = loaded.map_err(|error| error.to_string());
+        let prepared = prepared.and_then(|config| Ok((self.prepare(&config)?, config)));
+        let ((logins, rules), config) = match prepared {
+            Ok(prepared) => prepared,
             Err(error) => {
-                tracing::error!(%error, "configuration not reloaded: the old settings stay in force");
+                tracing::error!(
+                    error,
+                    "configuration not reloaded: the old settings, certificates and definitions stay in force"
+                );
                 return;
             }
         };
-        // First, since they can fail. Keys and certificates may also be others in the same files.
-        let logins = match self.broker.prepare_logins(&config) {
-            Ok(logins) => logins,
-            Err(error) => {
-                tracing::error!(%error, "configuration not reloaded: the old settings stay in force");
-                return;
-            }
-        };
-        if let Err(error) = self.tls.replace(TlsSettings::from(&config)) {
-            tracing::error!(
-                %error,
-                "configuration not reloaded: the old settings and certificates stay in force"
-            );
-            return;
-        }
         let changed = self.changed(&config);
         let (now, later): (Vec<_>, Vec<_>) = changed
             .into_iter()
@@ -162,12 +167,67 @@ impl Reloader {
             }
         }
         self.broker.use_logins(logins);
+        if let Some(rules) = rules {
+            self.apply_rules(rules);
+        }
+        self.warn_of_notes(&config);
         // Its password may have changed, which `changed` does not show.
         if self.broker.mechanisms().anonymous().is_some() {
             self.apply_mechanisms(&config);
         }
         // A new watermark takes effect at once.
         shortage::check(&self.broker, &self.data_dir);
+    }
+
+    /// Does what can fail, before anything is applied. Keys and certificates may also be others in the same files.
+    fn prepare(&self, config: &Config) -> Result<(PreparedLogins, Option<NewRules>), String> {
+        let logins = self.broker.prepare_logins(config)?;
+        let rules = self
+            .prepare_rules(config)
+            .map_err(|error| error.to_string())?;
+        let replaced = self.tls.replace(TlsSettings::from(config));
+        replaced.map_err(|error| error.to_string())?;
+        Ok((logins, rules))
+    }
+
+    /// Checks the changed policies and limits in the definition files; `None` if there are none, or they are other files than
+    /// at the start, which wait for a restart.
+    fn prepare_rules(&self, config: &Config) -> Result<Option<NewRules>, LoadError> {
+        match &config.load_definitions {
+            Some(path) if config.load_definitions == self.load_definitions => {
+                let before = self.rules.lock().clone();
+                self.broker.prepare_rules(path, &before).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn apply_rules(&self, rules: NewRules) {
+        match self.broker.apply_rules(rules) {
+            Ok((rules, applied)) => {
+                *self.rules.lock() = rules;
+                if !applied.is_nothing() {
+                    tracing::info!(
+                        policies = applied.policies,
+                        operator_policies = applied.operator_policies,
+                        vhost_limits = applied.vhost_limits,
+                        user_limits = applied.user_limits,
+                        waiting = applied.waiting,
+                        "definitions reloaded"
+                    );
+                }
+            }
+            Err(error) => tracing::error!(%error, "the changed definitions are not stored"),
+        }
+    }
+
+    /// Logs what the configuration says without effect and has not said before.
+    fn warn_of_notes(&self, config: &Config) {
+        let mut known = self.notes.lock();
+        for note in config.notes.iter().filter(|note| !known.contains(note)) {
+            tracing::warn!("{note}");
+        }
+        known.clone_from(&config.notes);
     }
 
     fn changed(&self, config: &Config) -> Vec<Changed> {
@@ -218,7 +278,6 @@ mod tests {
     use crate::config::LogFilter;
     use crate::config::Mechanism;
     use crate::config::{DiskFreeLimit, MemoryWatermark};
-    use parking_lot::Mutex;
 
     /// Returns a reloader, and the log filters that it has set.
     fn reloader(config: &Config) -> (Reloader, Arc<Mutex<Vec<String>>>) {

@@ -76,7 +76,12 @@ fn disk_free_limit(arguments: &[String]) -> Result<DiskFreeLimit, Invalid> {
     let limit = match arguments {
         [word] if word == "mem_relative" => return Err(usage("not enough arguments.")),
         [word, _] if word != "mem_relative" => return Err(usage("too many arguments.")),
-        words => words.join(" ").parse(),
+        words => words.join(" "),
+    };
+    // Other than in the configuration, a small number without a unit means bytes, as in rabbitmqctl.
+    let limit = match limit.parse() {
+        Ok(ByteSize(bytes)) => Ok(DiskFreeLimit::Absolute(bytes)),
+        Err(_) => limit.parse(),
     };
     limit.map_err(|_| bad_argument("."))
 }

@@ -10,17 +10,15 @@ mod table;
 mod tests;
 
 use super::client::Client;
-use crate::config::{DataDir, Environment, SYSTEM_DATA_DIR};
+use crate::config::{DataDir, Environment, SYSTEM_DATA_DIR, SystemUser};
 use crate::control::socket::{SOCKET_NAME, SocketPath};
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-/// What is read of the file of users, in bytes.
-const MAX_USERS: u64 = 4 << 20;
 /// The administrator, who can replace everything here.
 const ROOT: u32 = 0;
 
@@ -114,14 +112,11 @@ impl Machine {
     /// Returns the default directory of the user who called sudo.
     fn default_of_sudo_user(&self) -> Option<PathBuf> {
         let home = self.user(self.sudo_uid?)?.home;
-        Some(Path::new(&home).join(".local/share/leveret"))
+        Some(home.join(".local/share/leveret"))
     }
 
-    fn user(&self, uid: u32) -> Option<User> {
-        let mut users = String::new();
-        let file = File::open(&self.users).ok()?;
-        file.take(MAX_USERS).read_to_string(&mut users).ok()?;
-        users.lines().find_map(|line| User::parse(line, uid))
+    fn user(&self, uid: u32) -> Option<SystemUser> {
+        SystemUser::find_in(&self.users, uid)
     }
 
     fn nothing_found(
@@ -167,29 +162,6 @@ impl Machine {
             "Start a broker with 'leveret', or name the directory of a running one with --data-dir or LEVERET_DATA_DIR.",
         );
         text
-    }
-}
-
-/// A user of the system.
-#[derive(Debug, PartialEq, Eq)]
-struct User {
-    name: String,
-    home: String,
-}
-
-impl User {
-    /// Reads a line such as `walker:x:1000:1000:Walker:/home/walker:/bin/sh` if it is about this user.
-    fn parse(line: &str, uid: u32) -> Option<Self> {
-        let fields: Vec<&str> = line.split(':').collect();
-        match fields[..] {
-            [name, _, number, _, _, home, ..]
-                if number.parse() == Ok(uid) && home.starts_with('/') =>
-            {
-                let (name, home) = (name.to_owned(), home.to_owned());
-                Some(User { name, home })
-            }
-            _ => None,
-        }
     }
 }
 

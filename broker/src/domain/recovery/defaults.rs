@@ -7,8 +7,6 @@ use crate::domain::broker::Broker;
 use crate::domain::vhost::spec::{VhostMetadata, VhostSpec};
 use leveret_storage::Store;
 
-const ADMINISTRATOR: &str = "administrator";
-
 /// What anybody tries first, and what examples of settings say, beside nothing and the user's own name.
 const GUESSES: [&str; 12] = [
     DEFAULT_USER,
@@ -68,15 +66,14 @@ fn create_defaults(broker: &Broker, config: &Config) -> Result<(), RecoveryError
     let hash = broker.users.hash_password(password);
     let change = broker
         .users
-        .add_user(name, hash, &[ADMINISTRATOR.to_owned()])?;
+        .add_user(name, hash, &config.default_user_tags)?;
     broker.store_change(change, &mut fx);
-    let all = || ".*".to_owned();
     let change = broker.users.set_permissions(Permission {
         user: name.to_owned(),
         vhost: config.default_vhost.clone(),
-        configure: all(),
-        write: all(),
-        read: all(),
+        configure: config.default_permissions_configure.clone(),
+        write: config.default_permissions_write.clone(),
+        read: config.default_permissions_read.clone(),
     })?;
     broker.store_change(change, &mut fx);
     fx.perform();
@@ -192,9 +189,29 @@ mod tests {
             .map(|one| one.name().to_string())
             .collect();
         assert_eq!(names, ["meadow"]);
+        let permission = &broker.users.permissions_of("hare").unwrap()[0];
+        assert_eq!(permission.vhost, "meadow");
         assert_eq!(
-            broker.users.permissions_of("hare").unwrap()[0].vhost,
-            "meadow"
+            [&permission.configure, &permission.write, &permission.read],
+            [".*"; 3]
         );
+        assert_eq!(broker.users.user("hare").unwrap().tags, ["administrator"]);
+    }
+
+    #[test]
+    fn the_default_user_has_the_tags_and_permissions_that_are_set() {
+        let mut config = config("hare", "field");
+        config.default_user_tags = vec!["monitoring".to_owned(), "policymaker".to_owned()];
+        config.default_permissions_configure = String::new();
+        config.default_permissions_write = "^w".to_owned();
+        config.default_permissions_read = "^r".to_owned();
+        let broker = started(&config).unwrap();
+        let permission = &broker.users.permissions_of("hare").unwrap()[0];
+        assert_eq!(
+            [&permission.configure, &permission.write, &permission.read],
+            ["", "^w", "^r"]
+        );
+        let tags = &broker.users.user("hare").unwrap().tags;
+        assert_eq!(tags, &["monitoring", "policymaker"]);
     }
 }

@@ -66,6 +66,67 @@ pub fn load_configured(broker: &Arc<Broker>, config: &Config) -> Result<(), Load
     Ok(())
 }
 
+/// Checks the definitions that are configured to be there as a new broker would, without importing them.
+///
+/// # Errors
+/// When a file cannot be read or is wrong. Where there is a broker with data already, a definition that is refused may
+/// rely on what it has: that is a warning only.
+pub fn check_configured(config: &Config) -> Result<(), LoadError> {
+    let Some(path) = &config.load_definitions else {
+        return Ok(());
+    };
+    let texts = read_all(path)?;
+    let files = parse_all(&texts)?;
+    let broker = Broker::new(config.into(), Vec::new(), None);
+    let mut invalid = None;
+    rehearse(&broker, &files, |index, imported| {
+        let path = texts.get(index).map(|(path, _)| path.clone());
+        invalid = path.zip(imported.complaint_of_rehearsal());
+        invalid.is_none()
+    })?;
+    match invalid {
+        Some((path, complaint)) if config.data_dir.join("store").exists() => {
+            let path = path.display();
+            tracing::warn!("a broker without data would not start: {path}: {complaint}");
+            Ok(())
+        }
+        Some((path, complaint)) => Err(LoadError::Invalid { path, complaint }),
+        None => Ok(()),
+    }
+}
+
+/// The files of definitions, with their paths.
+pub(super) type Texts = Vec<(PathBuf, Vec<u8>)>;
+
+/// Reads a file, or the files `*.json` of a directory in the order of their names.
+///
+/// # Errors
+/// When one cannot be read.
+pub(super) fn read_all(path: &Path) -> Result<Texts, LoadError> {
+    let mut texts = Vec::new();
+    for path in files(path)? {
+        let text = read(&path).map_err(|reason| unreadable(&path, reason))?;
+        texts.push((path, text));
+    }
+    Ok(texts)
+}
+
+/// Parses these files.
+///
+/// # Errors
+/// When one is no file of definitions.
+pub(super) fn parse_all(texts: &Texts) -> Result<Vec<File<'_>>, LoadError> {
+    let mut files = Vec::new();
+    for (path, text) in texts {
+        let file = File::parse(text, false).map_err(|reason| LoadError::NotDefinitions {
+            path: path.clone(),
+            reason,
+        })?;
+        files.push(file);
+    }
+    Ok(files)
+}
+
 /// Imports a file, or the files `*.json` of a directory in the order of their names, and returns once that is on disk.
 ///
 /// A broker that is new imports all of it or nothing: with a part of it, it would not be new any more at the next start,
@@ -74,19 +135,8 @@ pub fn load_configured(broker: &Arc<Broker>, config: &Config) -> Result<(), Load
 /// # Errors
 /// When a file cannot be read or is wrong, as RabbitMQ refuses to start then, too.
 pub fn load(broker: &Arc<Broker>, path: &Path, skip_if_unchanged: bool) -> Result<(), LoadError> {
-    let mut texts = Vec::new();
-    for path in files(path)? {
-        let text = read(&path).map_err(|reason| unreadable(&path, reason))?;
-        texts.push((path, text));
-    }
-    let mut parsed = Vec::new();
-    for (path, text) in &texts {
-        let file = File::parse(text, false).map_err(|reason| LoadError::NotDefinitions {
-            path: path.clone(),
-            reason,
-        })?;
-        parsed.push(file);
-    }
+    let texts = read_all(path)?;
+    let parsed = parse_all(&texts)?;
     let path_of = |index: usize| texts.get(index).map(|(path, _)| path.clone());
     let mut invalid = None;
     if broker.vhosts().is_empty() && broker.users.users().is_empty() {
@@ -109,7 +159,7 @@ pub fn load(broker: &Arc<Broker>, path: &Path, skip_if_unchanged: bool) -> Resul
 
 /// Imports files into a broker that is as new as this one, and is forgotten. Logs only what would not be imported, if the
 /// files are refused.
-fn rehearse(
+pub(super) fn rehearse(
     broker: &Broker,
     files: &[File<'_>],
     mut go_on: impl FnMut(usize, &Imported) -> bool,

@@ -13,13 +13,15 @@ mod import;
 mod load;
 mod problem;
 mod read;
+mod reload;
 mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use export::{Definitions, Scope, incompatible_users};
 pub use files::{ImportError, ImportOptions, MAX_FILE};
-pub use load::{LoadError, load, load_configured};
+pub use load::{LoadError, check_configured, load, load_configured};
 pub use problem::{Imported, Problem};
 pub use read::NotDefinitions;
+pub use reload::{Applied, NewRules, Rules};
 pub use stream::Export;
