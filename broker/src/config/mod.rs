@@ -55,7 +55,7 @@ pub use listener::{ListenerSpec, ListenerSpecs, Place, TlsPort, Trusted};
 pub use load::{Command, TlsCommand, command_line};
 pub use log::{LogFilter, LogFormat, RotationAge};
 pub use mechanism::Mechanism;
-pub use rabbitmq::{Note, TakenVariable};
+pub use rabbitmq::{Imported, Note, RABBITMQ_CONF, TakenVariable};
 use settings::NONE;
 pub use settings::{
     Config, DEFAULT_CHANNEL_MAX, DEFAULT_CONSUMER_TIMEOUT, DEFAULT_FRAME_MAX, DEFAULT_HEARTBEAT,

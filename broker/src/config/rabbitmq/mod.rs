@@ -4,6 +4,7 @@ pub(super) mod conf;
 mod note;
 mod variables;
 
+pub use conf::import::{Imported, RABBITMQ_CONF};
 pub use note::Note;
 pub use variables::TakenVariable;
 pub(super) use variables::{first_line, is_without_effect, layer};
