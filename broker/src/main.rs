@@ -1,10 +1,12 @@
 //! `leveret`: the broker. Called by the name of leveretctl, or of one of RabbitMQ's tools, it is leveretctl.
 
-use leveret::config::{Command, Config, ConfigError, TlsCommand};
+use leveret::config::{Command, Config, ConfigError, Imported, TlsCommand};
 use leveret::ctl;
 use leveret::net::tls::{self, SelfSigned};
 use leveret::node::{check_config, data_dir, logging, offline, private, start};
 use leveret::text::escape::{Form, escaped};
+use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -46,6 +48,11 @@ fn main() -> ExitCode {
             Command::CheckConfig => check_config(&config),
             Command::Backup { directory } => backup(directory, &config),
             Command::Tls { command } => make_certificates(command),
+            Command::ImportConfig {
+                path,
+                output,
+                without_advanced,
+            } => import_config(&path, output.as_deref(), without_advanced),
             command => run_offline(&command, &config),
         };
     }
@@ -96,6 +103,25 @@ fn backup(directory: String, config: &Config) -> ExitCode {
         directory.into(),
     ];
     ctl::run_process(words.into_iter())
+}
+
+/// Prints or writes RabbitMQ's configuration as a file of our own.
+fn import_config(path: &Path, output: Option<&Path>, without_advanced: bool) -> ExitCode {
+    let written = Imported::read(path, without_advanced).and_then(|imported| match output {
+        Some(output) => imported.save(output),
+        None => {
+            // A terminal must not be steered by it, a file needs every character.
+            match std::io::stdout().is_terminal() {
+                true => print!("{}", escaped(&imported.text, Form::Lines)),
+                false => print!("{}", imported.text),
+            }
+            Ok(())
+        }
+    });
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error),
+    }
 }
 
 /// Makes certificates to try TLS with.

@@ -71,6 +71,25 @@ pub enum Command {
         /// Where to copy: a directory that is empty or does not exist
         directory: String,
     },
+    /// Print RabbitMQ's configuration as a configuration file of Leveret
+    ///
+    /// Reads rabbitmq.conf and the files conf.d/*.conf beside it, in RabbitMQ's order, and writes a TOML file with the
+    /// settings that have a meaning here, the line that each comes from, and what of RabbitMQ's has no effect here and what
+    /// to do instead. Keys that RabbitMQ does not know are refused, and so is what would let in more people than RabbitMQ
+    /// does. $(NAME) is replaced with the value of the environment variable or key, and relative paths are made absolute.
+    /// Passwords are in the output: --output makes a file that only you can read, and never overwrites one. Nothing else is
+    /// changed. Exit status: 0 it is written; 78 a file cannot be read, is wrong, or exists already.
+    ImportConfig {
+        /// The file, or a directory with a rabbitmq.conf
+        #[arg(value_name = "PATH", default_value = rabbitmq::RABBITMQ_CONF)]
+        path: PathBuf,
+        /// Write to this new file, instead of standard output
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Leave out an advanced.config beside it: its Erlang terms cannot be read
+        #[arg(long)]
+        without_advanced: bool,
+    },
     /// Make certificates to try TLS with
     Tls {
         /// What to make.
@@ -82,7 +101,7 @@ pub enum Command {
 impl Command {
     /// Returns whether it depends on the configuration files.
     fn needs_settings(&self) -> bool {
-        !matches!(self, Command::Tls { .. })
+        !matches!(self, Command::Tls { .. } | Command::ImportConfig { .. })
     }
 }
 

@@ -15,6 +15,7 @@ mod backend_settings;
 mod backends;
 mod check;
 mod data_dir;
+mod default_limits;
 mod error;
 mod file;
 mod limits;
@@ -49,13 +50,14 @@ use std::path::PathBuf;
 pub use auth::{AuthBackend, AuthBackends, PasswordHashing};
 pub use backends::{HttpMethod, SigningKey};
 pub use data_dir::{DataDir, Environment, SYSTEM_DATA_DIR, locate as locate_data_dir};
+pub use default_limits::DefaultLimit;
 pub use error::ConfigError;
 pub use limits::Limits;
 pub use listener::{ListenerSpec, ListenerSpecs, Place, TlsPort, Trusted};
 pub use load::{Command, TlsCommand, command_line};
 pub use log::{LogFilter, LogFormat, RotationAge};
 pub use mechanism::Mechanism;
-pub use rabbitmq::{Imported, Note, RABBITMQ_CONF, TakenVariable};
+pub use rabbitmq::{Imported, Note, TakenVariable};
 use settings::NONE;
 pub use settings::{
     Config, DEFAULT_CHANNEL_MAX, DEFAULT_CONSUMER_TIMEOUT, DEFAULT_FRAME_MAX, DEFAULT_HEARTBEAT,

@@ -4,6 +4,7 @@
 use super::auth::{AuthBackend, AuthBackends, PasswordHashing};
 use super::backend_settings::with_backends;
 use super::backends::{HttpMethod, ScopeAliases, SigningKey, SigningKeys, TokenAlgorithms, Words};
+use super::default_limits::{DefaultLimit, DefaultLimits};
 use super::listener::{ListenerSpec, ListenerSpecs, TlsPort};
 use super::log::{LogFilter, LogFormat, RotationAge};
 use super::table::declare_settings;
@@ -208,6 +209,13 @@ with_backends! {
     consumer_max_per_channel: Maximum,
     /// The maximum number of consumers per channel; `None` for no limit.
     Option<u64> = None;
+
+    /// Limits that new virtual hosts get by pattern, as JSON: {"dev": {"pattern": "^dev-", "max_connections":
+    /// 10, "max_queues": 100}}; the first that fits, in the order of the names, counts [default: none]
+    #[arg(long, value_name = "JSON", help_heading = "Limits and users")]
+    default_limits: DefaultLimits,
+    /// The limits of new virtual hosts: those of the first whose pattern fits.
+    Vec<DefaultLimit> = Vec::new();
 
     /// Memory use above which publishers are blocked: a fraction of the machine's memory, or a size
     /// [default: 0.4]

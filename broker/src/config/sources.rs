@@ -53,18 +53,19 @@ pub(super) fn read_own(
 
 fn read_all(files: Vec<PathBuf>) -> Result<Sources, ConfigError> {
     let mut sources = Sources::default();
-    for path in files {
-        let settings = match is_of_rabbitmq(&path) {
-            true => {
-                let (settings, notes) = conf::read(&path)?;
+    // Files of RabbitMQ's that follow each other are read together: what their keys mean depends on others, as in RabbitMQ.
+    for group in files.chunk_by(|a, b| is_of_rabbitmq(a) && is_of_rabbitmq(b)) {
+        let settings = match group {
+            [path] if !is_of_rabbitmq(path) => file::read(path)?,
+            group => {
+                let (settings, notes) = conf::read(group)?;
                 sources.notes.extend(notes);
                 settings
             }
-            false => file::read(&path)?,
         };
         sources.settings = settings.over(sources.settings);
-        sources.files.push(path);
     }
+    sources.files = files;
     Ok(sources)
 }
 

@@ -4,7 +4,7 @@ use crate::config::Limits;
 use crate::domain::auth::{AuthError, Change, LoginAttempts, Mechanisms, Users};
 use crate::domain::connections::Connections;
 use crate::domain::durable::{self, Definition};
-use crate::domain::limits::{UsageCounts, VhostLimits};
+use crate::domain::limits::{UsageCounts, VhostDefaults, VhostLimits};
 use crate::domain::login_sources::LoginSources;
 use crate::domain::logins::Logins;
 use crate::domain::parameters::GlobalParameters;
@@ -78,6 +78,7 @@ pub struct Broker {
     /// deleted must not be stored after the deletion.
     pub admin_changes: Mutex<()>,
     limits: RwLock<Limits>,
+    vhost_defaults: RwLock<VhostDefaults>,
     mechanisms: RwLock<Arc<Mechanisms>>,
     pub(super) vhosts: Arc<Vhosts>,
     next_queue: AtomicU64,
@@ -91,6 +92,7 @@ impl Broker {
         let ledger = Arc::new(Ledger::new(alarms.clone()));
         Broker {
             limits: RwLock::new(limits),
+            vhost_defaults: RwLock::default(),
             users: Users::new(loopback_users),
             logins: Logins::default(),
             login_sources: LoginSources::default(),
@@ -120,6 +122,11 @@ impl Broker {
     /// Returns the limits that apply to clients.
     pub fn limits(&self) -> Limits {
         *self.limits.read()
+    }
+
+    /// Sets the limits that new virtual hosts get.
+    pub fn set_vhost_defaults(&self, defaults: VhostDefaults) {
+        *self.vhost_defaults.write() = defaults;
     }
 
     /// Returns the login mechanisms.
@@ -196,15 +203,19 @@ impl Broker {
         self.vhosts.all()
     }
 
-    /// Adds a virtual host; returns false if the name exists.
+    /// Adds a virtual host, with the limits for its name if there are some; returns false if the name exists.
     pub fn add_vhost(&self, spec: VhostSpec, fx: &mut Effects) -> bool {
         let mut vhosts = self.vhosts.write();
         if vhosts.contains_key(&spec.name) {
             return false;
         }
-        fx.store(Definition::virtual_host(&spec.name, &spec.metadata, None).put());
+        let limits = self.vhost_defaults.read().of(spec.name.as_str());
+        fx.store(Definition::virtual_host(&spec.name, &spec.metadata, limits).put());
         fx.submit();
-        vhosts.insert(spec.name.clone(), Arc::new(Vhost::new(spec)));
+        let name = spec.name.clone();
+        let vhost = Vhost::new(spec);
+        vhost.set_limits(limits);
+        vhosts.insert(name, Arc::new(vhost));
         true
     }
 

@@ -28,6 +28,9 @@ const LIVE: &[(&str, Apply)] = &[
     ("channel_max_per_node", Reloader::apply_limits),
     ("consumer_max_per_channel", Reloader::apply_limits),
     ("max_transaction_size", Reloader::apply_limits),
+    ("default_limits", |to, config| {
+        to.broker.set_vhost_defaults(config.into());
+    }),
     ("vm_memory_high_watermark", |to, config| {
         to.broker
             .alarms

@@ -4,7 +4,8 @@ pub(super) mod conf;
 mod note;
 mod variables;
 
-pub use conf::import::{Imported, RABBITMQ_CONF};
+pub use conf::import::Imported;
+pub(super) use conf::import::RABBITMQ_CONF;
 pub use note::Note;
 pub use variables::TakenVariable;
 pub(super) use variables::{first_line, is_without_effect, layer};

@@ -1,18 +1,19 @@
 //! The environment variables of RabbitMQ and of its container image that are taken, so that a container or a unit file need
 //! not be rewritten.
 
-use crate::config::ConfigError;
 use crate::config::data_dir::Environment;
 use crate::config::load::is_of_service;
 use crate::config::settings::Settings;
 use crate::config::values::Secret;
+use crate::config::{ConfigError, LogFilter, NONE};
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 /// The variables that are taken, and the settings that they set. Those of the container image that end with `_FILE` name a
 /// file with the value.
-const TAKEN: [(&str, &str); 7] = [
+const TAKEN: [(&str, &str); 10] = [
     ("RABBITMQ_CONFIG_FILE", "config"),
     ("RABBITMQ_DEFAULT_USER", "default_user"),
     ("RABBITMQ_DEFAULT_USER_FILE", "default_user"),
@@ -20,6 +21,9 @@ const TAKEN: [(&str, &str); 7] = [
     ("RABBITMQ_DEFAULT_PASS_FILE", "default_pass_file"),
     ("RABBITMQ_DEFAULT_VHOST", "default_vhost"),
     ("RABBITMQ_NODE_PORT", "port"),
+    ("RABBITMQ_NODE_IP_ADDRESS", "bind"),
+    ("RABBITMQ_LOGS", "log_file"),
+    ("RABBITMQ_LOG", "log_level"),
 ];
 
 /// What the variables of a RabbitMQ server begin with. Others that begin with `RABBITMQ_` may be anybody's: Kubernetes makes
@@ -79,6 +83,9 @@ pub(in crate::config) fn layer(
             "default_user" => above.default_user.is_some(),
             "default_vhost" => above.default_vhost.is_some(),
             "port" => above.port.is_some(),
+            "bind" => above.bind.is_some(),
+            "log_file" => above.log_file.is_some(),
+            "log_level" => above.log_level.is_some(),
             "config" => above.config.is_some(),
             _ => above.default_pass.is_some() || above.default_pass_file.is_some(),
         };
@@ -119,6 +126,13 @@ fn set(layer: &mut Settings, name: &str, value: &OsString) -> Result<(), String>
         "RABBITMQ_DEFAULT_PASS_FILE" => layer.default_pass_file = Some(PathBuf::from(value)),
         "RABBITMQ_CONFIG_FILE" => layer.config = Some(config_file(value)),
         "RABBITMQ_DEFAULT_VHOST" => layer.default_vhost = Some(text()?),
+        "RABBITMQ_NODE_IP_ADDRESS" => layer.bind = Some(address(text()?.trim())?),
+        "RABBITMQ_LOGS" => {
+            let file = log_file(text()?.trim())?;
+            layer.log_console = (file == Path::new(NONE)).then_some(true);
+            layer.log_file = Some(file);
+        }
+        "RABBITMQ_LOG" => layer.log_level = Some(log_level(text()?.trim())?),
         _ => {
             let port = text()?;
             let wanted = || format!("'{port}' is not a port: use a whole number from 0 to 65535");
@@ -136,6 +150,38 @@ fn config_file(named: &OsStr) -> PathBuf {
     match !named.exists() && with_extension.exists() {
         true => with_extension,
         false => named,
+    }
+}
+
+/// Returns the address to listen on: `auto` is every one.
+fn address(text: &str) -> Result<IpAddr, String> {
+    if text == "auto" {
+        return Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    }
+    let address = text.trim_start_matches('[').trim_end_matches(']').parse();
+    address.map_err(|_| {
+        format!("'{text}' is not an IP address: use one such as 127.0.0.1, 0.0.0.0 or ::, or auto for every one")
+    })
+}
+
+/// Returns the file that the log goes to, besides standard error: `-` is none.
+fn log_file(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "-" | "-stderr" => Ok(PathBuf::from(NONE)),
+        path if Path::new(path).is_absolute() => Ok(PathBuf::from(path)),
+        _ => Err(format!(
+            "'{text}' is not a place for the log: use - for standard error, or the whole path of a file"
+        )),
+    }
+}
+
+/// Returns what is logged. RabbitMQ's variable may also have levels of its categories, and colours.
+fn log_level(text: &str) -> Result<LogFilter, String> {
+    let words = text.split(',').map(str::trim);
+    let levels = words.filter(|word| !word.contains(['=', '+', '-']));
+    match levels.last() {
+        Some(level) => level.parse(),
+        None => Ok(LogFilter::default()),
     }
 }
 

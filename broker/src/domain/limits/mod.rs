@@ -5,6 +5,8 @@
 
 mod definition;
 mod usage;
+mod vhost_defaults;
 
 pub use definition::{LimitError, UserLimits, VhostLimits};
 pub use usage::{ChannelLimit, ConnectionAttempt, ConnectionLimit, UsageCounts, UsageGuard};
+pub use vhost_defaults::VhostDefaults;

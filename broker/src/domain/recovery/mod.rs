@@ -48,6 +48,7 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
     );
     broker.set_mechanisms(mechanisms(config));
     broker.users.set_password_policy(config.into());
+    broker.set_vhost_defaults(config.into());
     broker.pager = Some(Arc::new(pager(config, store.clone())?));
     broker
         .alarms

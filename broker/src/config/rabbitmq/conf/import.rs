@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Where RabbitMQ's packages have it.
-pub const RABBITMQ_CONF: &str = "/etc/rabbitmq/rabbitmq.conf";
+pub(in crate::config) const RABBITMQ_CONF: &str = "/etc/rabbitmq/rabbitmq.conf";
 /// The name of the file in a directory.
 const CONF: &str = "rabbitmq.conf";
 /// The name of a file in RabbitMQ's old format.

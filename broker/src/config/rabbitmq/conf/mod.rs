@@ -22,6 +22,8 @@ mod users;
 mod values;
 
 #[cfg(test)]
+mod file_tests;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;
@@ -31,26 +33,17 @@ use crate::config::ConfigError;
 use crate::config::settings::Settings;
 use draft::Draft;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Looks up an environment variable.
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// Reads a configuration file of RabbitMQ as one layer of settings, and what of it has no effect here.
+/// Reads configuration files of RabbitMQ as one layer of settings, and what of them has no effect here. A key of a later file
+/// replaces that of an earlier one, and what keys mean together does not depend on which file they are in.
 ///
 /// # Errors
-/// When the file cannot be read or parsed, or has an unknown key or an invalid value.
-#[allow(dead_code, reason = "read by the layering of files")]
-pub(in crate::config) fn read(path: &Path) -> Result<(Settings, Vec<Note>), ConfigError> {
-    read_all(&[path.to_owned()])
-}
-
-/// Reads several files as one layer: a key of a later one replaces that of an earlier one, and what keys mean together does not
-/// depend on which file they are in.
-///
-/// # Errors
-/// See [`read`].
-pub(in crate::config) fn read_all(paths: &[PathBuf]) -> Result<(Settings, Vec<Note>), ConfigError> {
+/// When a file cannot be read or parsed, or has an unknown key or an invalid value.
+pub(in crate::config) fn read(paths: &[PathBuf]) -> Result<(Settings, Vec<Note>), ConfigError> {
     let draft = draft_of(paths, &|name| std::env::var_os(name))?;
     let settings = draft.settings()?;
     Ok((settings, draft.into_notes()))

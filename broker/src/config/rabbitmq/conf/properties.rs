@@ -41,7 +41,7 @@ fn read_text(text: &str) -> Result<(), TestCaseError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rabbitmq.conf");
     fs::write(&path, text).unwrap();
-    match super::read(&path) {
+    match super::read(std::slice::from_ref(&path)) {
         Ok((settings, notes)) => {
             prop_assert!(settings.check().is_ok());
             for note in notes {
@@ -98,7 +98,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rabbitmq.conf");
         fs::write(&path, text).unwrap();
-        if let Ok((settings, _)) = super::read(&path) {
+        if let Ok((settings, _)) = super::read(std::slice::from_ref(&path)) {
             let imported = import::Imported::read(&path, false).unwrap();
             let file = folder.path().join("leveret.toml");
             imported.save(&file).unwrap();

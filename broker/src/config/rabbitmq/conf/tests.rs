@@ -1,7 +1,6 @@
 //! What keys of RabbitMQ's configuration come to.
 
 use super::grammar::only_entries;
-use super::import::Imported;
 use super::names::USED;
 use super::unused::UNUSED;
 use super::*;
@@ -150,55 +149,6 @@ fn values_may_stand_for_others() {
     is_refused(
         &format!("{many}default_user_tags.t15 = ''"),
         "too many others",
-    );
-}
-
-#[test]
-fn a_value_may_be_in_a_file() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("secret"), "s3cr#t\n").unwrap();
-    let path = folder.path().join("rabbitmq.conf");
-    fs::write(&path, "default_pass = $(<secret)\n").unwrap();
-    let (settings, _) = super::read(&path).unwrap();
-    assert_eq!(settings.default_pass.unwrap().expose(), "s3cr#t");
-}
-
-#[test]
-fn files_include_others() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
-    fs::create_dir(path("conf.d")).unwrap();
-    fs::write(path("conf.d/20-b.conf"), "heartbeat = 20").unwrap();
-    fs::write(path("conf.d/10-a.conf"), "heartbeat = 10\nchannel_max = 7").unwrap();
-    fs::write(path("conf.d/.hidden.conf"), "nonsense").unwrap();
-    fs::write(
-        path("rabbitmq.conf"),
-        "heartbeat = 5\ninclude conf.d/*.conf\ninclude nothing.conf\n",
-    )
-    .unwrap();
-    let (settings, notes) = super::read(&path("rabbitmq.conf")).unwrap();
-    assert_eq!(
-        (settings.heartbeat, settings.channel_max),
-        (Some(20), Some(7))
-    );
-    assert_eq!(notes.len(), 1);
-    assert!(
-        notes[0]
-            .to_string()
-            .contains("include (line 3): no file has that name"),
-        "{}",
-        notes[0]
-    );
-    fs::write(path("loop.conf"), "include loop.conf").unwrap();
-    let error = super::read(&path("loop.conf")).unwrap_err().to_string();
-    assert!(error.contains("8 times deep"), "{error}");
-    fs::write(path("conf.d/10-a.conf"), "heartbaet = 10").unwrap();
-    let error = super::read(&path("rabbitmq.conf")).unwrap_err().to_string();
-    assert!(
-        error.contains(
-            "10-a.conf: line 1: heartbaet: there is no such key: did you mean heartbeat?"
-        ),
-        "{error}"
     );
 }
 
@@ -525,57 +475,4 @@ fn no_key_is_in_two_tables_under_the_same_name() {
             "{pattern}"
         );
     }
-}
-
-#[test]
-fn what_is_imported_means_the_same() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
-    fs::create_dir(path("conf.d")).unwrap();
-    let text = "listeners.tcp.default = 5672\ndefault_user = o'neil\ndefault_pass = 'p\"a\\s#s'\nload_definitions = defs.json\n\
-                loopback_users.guest = false\nvm_memory_high_watermark.absolute = 2GB\ncluster_name = x\n\
-                auth_oauth2.scope_aliases.boss = r.tag:administrator\n";
-    fs::write(path("rabbitmq.conf"), text).unwrap();
-    fs::write(path("conf.d/10.conf"), "heartbeat = 7\n").unwrap();
-    let imported = Imported::read(folder.path(), false).unwrap();
-    let file = path("leveret.toml");
-    imported.save(&file).unwrap();
-    assert!(
-        imported
-            .save(&file)
-            .unwrap_err()
-            .to_string()
-            .contains("is not overwritten")
-    );
-    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions());
-    assert_eq!(mode & 0o777, 0o600);
-    assert!(imported.text.contains("# - "), "{}", imported.text);
-    assert!(
-        !imported.text.contains("# listeners ="),
-        "{}",
-        imported.text
-    );
-    let ours = crate::config::file::read(&file).unwrap();
-    let (theirs, _) = read_all(&[path("rabbitmq.conf"), path("conf.d/10.conf")]).unwrap();
-    assert_eq!(
-        format!("{ours:?}"),
-        format!("{theirs:?}"),
-        "{}",
-        imported.text
-    );
-    assert_eq!(ours.default_pass, theirs.default_pass);
-
-    fs::write(path("advanced.config"), "%% nothing\n[].\n").unwrap();
-    assert!(Imported::read(&path("rabbitmq.conf"), false).is_ok());
-    fs::write(path("advanced.config"), "[{rabbit, []}].").unwrap();
-    let error = Imported::read(folder.path(), false)
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("--without-advanced"), "{error}");
-    let imported = Imported::read(folder.path(), true).unwrap();
-    assert!(
-        imported.text.contains("it was left out"),
-        "{}",
-        imported.text
-    );
 }
