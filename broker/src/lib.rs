@@ -14,10 +14,11 @@
 //! | [`config`] | the settings, as plain values |
 //! | [`text`] | handling of untrusted text |
 //!
-//! [`ctl`] and [`perf`] are clients: leveretctl and leveretperf. docs/develop/architecture.md draws the picture;
+//! [`ctl`] and [`perf`] are clients: leveretctl and leveretperf. [`client`] is the AMQP client that both use. docs/develop/architecture.md draws the picture;
 //! `tests/tests/tidy.rs` enforces the layers.
 
 pub mod amqp;
+pub mod client;
 pub mod config;
 pub mod control;
 pub mod ctl;

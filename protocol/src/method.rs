@@ -295,6 +295,24 @@ fn put_short(out: &mut BytesMut, string: &[u8]) {
     out.put_slice(&string[..len]);
 }
 
+/// Writes `basic.publish` for a message that is to be returned if no queue takes it.
+pub fn encode_mandatory_publish(
+    out: &mut BytesMut,
+    channel: ChannelId,
+    exchange: &[u8],
+    routing_key: &[u8],
+) {
+    const MANDATORY: u8 = 1;
+    out.reserve(OVERHEAD + 16 + exchange.len() + routing_key.len());
+    let at = begin(out, FrameKind::Method, channel);
+    put_id(out, BASIC_PUBLISH);
+    out.put_u16(0);
+    put_short(out, exchange);
+    put_short(out, routing_key);
+    out.put_u8(MANDATORY);
+    finish(out, at);
+}
+
 /// Writes `basic.deliver`.
 pub fn encode_deliver(
     out: &mut BytesMut,

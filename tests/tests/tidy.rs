@@ -112,16 +112,17 @@ const LAYERS: [&[&str]; 9] = [
     &["net"],
     &["domain"],
     &["manage"],
-    &["amqp", "control", "http"],
+    &["amqp", "client", "control", "http"],
     &["ctl", "perf"],
     &["node"],
 ];
 
-/// What the clients may use: leveretctl the requests and their wire, leveretperf nothing of the broker but what it needs
-/// of the system.
-const CLIENTS: [(&str, &[&str]); 2] = [
-    ("ctl", &["text", "config", "manage", "control"]),
-    ("perf", &["text", "plumbing", "net"]),
+/// What the clients may use: leveretctl the requests and their wire, leveretperf and the AMQP client of both nothing of
+/// the broker but what they need of the system.
+const CLIENTS: [(&str, &[&str]); 3] = [
+    ("client", &["text", "net"]),
+    ("ctl", &["text", "config", "manage", "control", "client"]),
+    ("perf", &["text", "plumbing", "client"]),
 ];
 
 fn layer(module: &str) -> Option<usize> {

@@ -30,6 +30,7 @@ mod report;
 mod request;
 mod run;
 mod several;
+mod shovel;
 mod show;
 mod status;
 mod top;

@@ -10,6 +10,8 @@ use crate::text::names::NODE_NAME;
 enum ValueKind {
     NoValue,
     Text,
+    /// A text; the option can be repeated.
+    Texts,
     /// A whole number that is not negative.
     Number,
     /// A whole number.
@@ -209,6 +211,10 @@ static OPTIONS: &[OptionSpec] = &[
         ValueKind::Number,
         &["log_tail_stream"],
     ),
+    option("queue", None, ValueKind::Texts, &["shovel"]),
+    option("destination-queue", None, ValueKind::Text, &["shovel"]),
+    option("follow", None, ValueKind::NoValue, &["shovel"]),
+    option("prefetch", None, ValueKind::Number, &["shovel"]),
     option("list-commands", None, ValueKind::NoValue, &["help"]),
 ];
 
@@ -250,6 +256,8 @@ pub(super) struct CommandLine {
     /// The words as they were given.
     pub(super) given: Vec<String>,
     options: BTreeMap<&'static str, String>,
+    /// The values of options that can be repeated.
+    lists: BTreeMap<&'static str, Vec<String>>,
 }
 
 /// Returns the option that a verb has, or else one of another verb, which is refused by name.
@@ -362,7 +370,7 @@ impl CommandLine {
                     return;
                 }
             },
-            ValueKind::Text | ValueKind::Number | ValueKind::Integer => {
+            ValueKind::Text | ValueKind::Texts | ValueKind::Number | ValueKind::Integer => {
                 value.map(str::to_owned).or_else(|| {
                     // What looks like an option is not a value, unless it is a number or written
                     // as in `--vhost=-x`.
@@ -381,7 +389,7 @@ impl CommandLine {
             // A deadline some centuries away still fits into an `Instant`.
             ValueKind::Number => text.parse::<u32>().is_err(),
             ValueKind::Integer => text.parse::<i64>().is_err(),
-            ValueKind::NoValue | ValueKind::Text => false,
+            ValueKind::NoValue | ValueKind::Text | ValueKind::Texts => false,
         };
         match value {
             None => self.invalid.push((written.to_owned(), String::new())),
@@ -389,6 +397,9 @@ impl CommandLine {
                 self.invalid.push((written.to_owned(), text));
             }
             Some(text) => {
+                if matches!(spec.value, ValueKind::Texts) {
+                    self.lists.entry(spec.long).or_default().push(text.clone());
+                }
                 self.options.insert(spec.long, text);
             }
         }
@@ -443,6 +454,11 @@ impl CommandLine {
     /// Returns the value of an option.
     pub(super) fn text(&self, long: &str) -> Option<&str> {
         self.options.get(long).map(String::as_str)
+    }
+
+    /// Returns the values of an option that can be repeated.
+    pub(super) fn texts(&self, long: &str) -> &[String] {
+        self.lists.get(long).map_or(&[], Vec::as_slice)
     }
 
     /// Returns the value of an option that is a number.

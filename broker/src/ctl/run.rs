@@ -25,7 +25,7 @@ use super::report;
 use super::request::{self, Command, Invalid};
 use super::show::{ask, export, show_answer, show_response, wrong_file};
 use super::verbs::Verb;
-use super::{commands, confirm, exit, help, password, several, top};
+use super::{commands, confirm, exit, help, password, several, shovel, top};
 
 /// The pause between two attempts to reach a broker that is starting.
 const STARTUP_POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -194,6 +194,10 @@ fn perform(
         }
         ("help", _) => help_of(line, terminal),
         ("version", _) => version(line, terminal),
+        ("shovel", _) => {
+            let options = shovel::Options::of(line, format, &terminal.environment);
+            shovel::run(&options.map_err(wrong)?, terminal)
+        }
         ("top", _) => top(verb, line, format, terminal),
         ("wait", _) => several::wait(line, terminal),
         ("report", _) => several::report(line, terminal),

@@ -1,16 +1,17 @@
 //! A backlog: publishes messages first and consumes them afterwards.
 
-use super::client::Client;
-use super::dialer::Dialer;
-use super::interrupt::interrupted;
+use super::declare;
 use super::meter::Shared;
 use super::options::Load;
-use super::patience::Patience;
 use super::progress::Progress;
 use super::summary::{Rate, Summary};
 use super::throughput::{
     POLL_INTERVAL, Running, all_done, first_failure, join, start_consumers, start_publishers,
 };
+use crate::client::Client;
+use crate::client::Dialer;
+use crate::client::Patience;
+use crate::client::interrupt::interrupted;
 use std::io;
 use std::thread;
 use std::time::Instant;
@@ -71,7 +72,7 @@ fn wait_until_queued(load: &Load, published: u64, control: &mut Client) -> io::R
         thread::sleep(POLL_INTERVAL);
         let before = std::mem::take(&mut queued);
         for n in 0..load.queues {
-            queued += u64::from(control.messages(&load.queue(n))?);
+            queued += u64::from(declare::messages(control, &load.queue(n))?);
         }
         if queued != before {
             patience.renew();

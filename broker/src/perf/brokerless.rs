@@ -1,9 +1,7 @@
 //! Measurements without a broker: the most that this generator can measure, and the latency of a
 //! process that only forwards bytes.
 
-use super::client::Client;
 use super::consumer::Consumer;
-use super::interrupt::interrupted;
 use super::meter::Shared;
 use super::options::Load;
 use super::progress::Progress;
@@ -11,7 +9,9 @@ use super::publisher::Publisher;
 use super::script::{Script, SendAs};
 use super::summary::{Rate, Summary};
 use super::throughput::{POLL_INTERVAL, all_done, join};
-use super::transport::{Stream, prepared};
+use crate::client::Client;
+use crate::client::interrupt::interrupted;
+use crate::client::transport::{Stream, prepared};
 use bytes::BytesMut;
 use leveret_protocol::{ChannelId, DeliveryTag, method};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};

@@ -1,14 +1,15 @@
 //! Creates and removes things over and over: connections, channels, queues, bindings.
 
-use super::client::Client;
-use super::dialer::Dialer;
-use super::interrupt::interrupted;
+use super::declare;
 use super::meter::{Shared, now};
 use super::options::{Load, Mode};
 use super::progress::Progress;
 use super::route::Route;
 use super::summary::{Rate, Summary};
 use super::throughput::{POLL_INTERVAL, all_done, first_failure, join};
+use crate::client::Client;
+use crate::client::Dialer;
+use crate::client::interrupt::interrupted;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -72,7 +73,7 @@ impl<'a> Cycle<'a> {
         if let (Mode::BindChurn, Some(client)) = (load.mode, &mut client) {
             let queue = cycle.queue(0);
             client.delete_queue(&queue, load.patience())?;
-            client.declare_queue(&queue, load)?;
+            declare::declare_queue(client, &queue, load)?;
         }
         cycle.client = client;
         Ok(cycle)
@@ -119,14 +120,14 @@ impl<'a> Cycle<'a> {
                 client.close_channel(2)
             }
             Mode::QueueChurn => {
-                client.declare_queue(&queue, self.load)?;
+                declare::declare_queue(client, &queue, self.load)?;
                 client.delete_queue(&queue, self.load.patience())
             }
             _ => {
                 let route = Route::to(EXCHANGE, &format!("a.{turn}.c"));
                 let queue = format!("leveretperf-churn-{}-0", self.n);
-                client.bind(&queue, EXCHANGE, &route, false)?;
-                client.unbind(&queue, EXCHANGE, &route)
+                declare::bind(client, &queue, EXCHANGE, &route, false)?;
+                declare::unbind(client, &queue, EXCHANGE, &route)
             }
         }
     }

@@ -1,14 +1,15 @@
 //! A connection that consumes.
 
-use super::client::{Client, check_frame};
-use super::dialer::Dialer;
 use super::meter::{Shared, now};
 use super::options::{Load, STAMP};
 use super::pace::Pace;
-use super::patience::Patience;
+use crate::client::Dialer;
+use crate::client::Patience;
+use crate::client::{Client, check_frame};
 use bytes::BytesMut;
 use leveret_protocol::frame::{Frame, FrameKind};
 use leveret_protocol::method::{self, BASIC_DELIVER};
+use leveret_protocol::values::FieldTable;
 use leveret_protocol::{ChannelId, DeliveryTag, MethodId};
 use std::io;
 use std::sync::atomic::Ordering;
@@ -84,7 +85,8 @@ impl<'a> Consumer<'a> {
         for channel in 1..=channels {
             for (at, queue) in queues.iter().enumerate() {
                 let tag = format!("c{at}");
-                client.consume(channel, queue, &tag, load.ack_every().is_some())?;
+                let ack = load.ack_every().is_some();
+                client.consume(channel, queue, &tag, ack, FieldTable::default())?;
             }
         }
         let consumers = queues.len() * usize::from(channels);

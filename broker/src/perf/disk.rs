@@ -1,11 +1,11 @@
 //! Measures how long writing a body to disk takes: the minimum latency of a confirm for a
 //! persistent message.
 
-use super::interrupt::interrupted;
 use super::meter::{Shared, now};
 use super::options::Load;
 use super::progress::Progress;
 use super::summary::{Rate, Summary};
+use crate::client::interrupt::interrupted;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ pub(super) fn run(load: &Load) -> io::Result<Summary> {
             .create(true)
             .truncate(true)
             .open(&path.0)
-            .map_err(|error| super::client::with_context(&path.0.display().to_string(), &error))?;
+            .map_err(|error| crate::client::with_context(&path.0.display().to_string(), &error))?;
         if load.preallocate {
             file.set_len(MAX_FILE_SIZE)?;
             file.sync_all()?;

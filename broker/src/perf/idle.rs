@@ -1,12 +1,12 @@
 //! Many idle connections.
 
-use super::client::{Client, check_frame};
-use super::dialer::Dialer;
-use super::interrupt::interrupted;
 use super::meter::{Shared, now};
 use super::options::Load;
 use super::progress::Progress;
 use super::summary::{Rate, Summary};
+use crate::client::Dialer;
+use crate::client::interrupt::interrupted;
+use crate::client::{Client, check_frame};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};

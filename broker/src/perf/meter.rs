@@ -83,7 +83,7 @@ impl Shared {
     /// Fails the run: all threads end.
     pub(super) fn fail(&self) {
         self.failed.store(true, Ordering::Relaxed);
-        super::interrupt::fail();
+        crate::client::interrupt::fail();
         self.end();
     }
 

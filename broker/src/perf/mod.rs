@@ -1,5 +1,6 @@
-//! The load generator: raw frames on blocking sockets, in the clear or through TLS ([`transport`]), with one thread per connection, so that the
-//! broker is what is measured and not the generator. It works with any AMQP 0-9-1 broker, and nothing here uses Leveret's.
+//! The load generator: raw frames on blocking sockets ([`client`](crate::client)), with one thread per connection, so that
+//! the broker is what is measured and not the generator. It works with any AMQP 0-9-1 broker, and nothing here uses
+//! Leveret's.
 //!
 //! A run is in one of the modes in [`options`]: [`throughput`] and its [`backlog`], [`churn`],
 //! [`idle`], and [`brokerless`] and [`disk`], which need no broker. Threads share a [`meter`]; the
@@ -8,17 +9,13 @@
 mod backlog;
 mod brokerless;
 mod churn;
-mod client;
 mod consumer;
 mod declare;
-mod dialer;
 mod disk;
 mod idle;
-mod interrupt;
 mod meter;
 mod options;
 mod pace;
-mod patience;
 mod progress;
 mod publisher;
 mod route;
@@ -26,20 +23,26 @@ mod run;
 mod script;
 mod summary;
 mod throughput;
+mod tls;
 mod topology;
-mod transport;
-mod uri;
 mod window;
 
+pub use crate::client::Version;
 pub use meter::Percentiles;
 pub use options::{Load, Mode};
 pub use route::ExchangeKind;
 pub use summary::Summary;
-pub use transport::{TlsOptions, Version};
+pub use tls::TlsOptions;
 
+use crate::client::{Dialer, Program, interrupt};
 use clap::CommandFactory;
-use dialer::Dialer;
 use std::io;
+
+/// How brokers know leveretperf.
+const PROGRAM: Program = Program {
+    product: "leveretperf",
+    connection_name: None,
+};
 
 /// Returns the command line of leveretperf, for its manual and for completions.
 pub fn command_line() -> clap::Command {
@@ -62,7 +65,11 @@ pub fn run(load: &Load) -> io::Result<Option<Summary>> {
         Mode::Disk => return disk::run(load).map(Some),
         _ => {}
     }
-    let dialer = Dialer::new(load)?;
+    let target = load.target().map_err(io::Error::other)?;
+    let dialer = Dialer::new(target, load.patience(), PROGRAM)?;
+    if dialer.trusts_anyone() {
+        eprintln!("the broker's certificate is not checked");
+    }
     let summary = match load.mode {
         Mode::ConnectionChurn | Mode::ChannelChurn | Mode::QueueChurn | Mode::BindChurn => {
             churn::run(load, &dialer)

@@ -3,8 +3,8 @@
 //! something else here.
 
 use super::route::ExchangeKind;
-use super::transport::TlsOptions;
-use super::uri::{Address, Target};
+use super::tls::TlsOptions;
+use crate::client::uri::{Address, Target};
 use crate::text::version::FULL_VERSION;
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
@@ -351,7 +351,8 @@ impl Load {
         let mut target = match &self.uri {
             Some(uri) => Target::parse(uri).map_err(|why| format!("--uri: {why}"))?,
             None => Target {
-                address: Address::parse(self.address.as_deref(), self.tls.tls),
+                address: Address::parse(self.address.as_deref(), self.tls.tls)
+                    .map_err(|why| format!("--address: {why}"))?,
                 user: self.user.clone(),
                 password: self.password.clone(),
                 vhost: self.vhost.clone(),

@@ -22,7 +22,7 @@ impl Progress {
     pub(super) fn new(load: &Load) -> io::Result<Self> {
         let file = load.output_file.as_ref().map(|path| {
             let mut file = File::create(path).map_err(|error| {
-                super::client::with_context(&path.display().to_string(), &error)
+                crate::client::with_context(&path.display().to_string(), &error)
             })?;
             writeln!(file, "{COLUMNS}")?;
             Ok::<_, io::Error>(file)

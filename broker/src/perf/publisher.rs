@@ -1,13 +1,13 @@
 //! A connection that publishes.
 
-use super::client::{ACCEPTED_NOTHING, Client, check_frame};
-use super::interrupt::interrupted;
 use super::meter::{Shared, now};
 use super::options::Load;
 use super::pace::Pace;
-use super::patience::Patience;
 use super::script::Script;
 use super::window::{Settled, Windows};
+use crate::client::Patience;
+use crate::client::interrupt::interrupted;
+use crate::client::{ACCEPTED_NOTHING, Client, check_frame};
 use leveret_protocol::classes::{AMQPClass, connection};
 use leveret_protocol::frame::FrameKind;
 use leveret_protocol::method::{self, BASIC_RETURN, Method};

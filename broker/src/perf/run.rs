@@ -1,10 +1,10 @@
 //! A run that declares queues, publishes and consumes: at the same time, or one after the other.
 
-use super::dialer::Dialer;
 use super::options::Load;
 use super::progress::Progress;
 use super::summary::Summary;
 use super::{backlog, throughput, topology};
+use crate::client::Dialer;
 use std::io;
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ pub(super) fn run(load: &Load, dialer: &Dialer) -> io::Result<Summary> {
         None => throughput::publish_and_consume(load, dialer, &mut progress),
     };
     if result.is_err() {
-        super::interrupt::fail();
+        crate::client::interrupt::fail();
     }
     let mut removed = Ok(());
     if !load.predeclared && !load.keep {

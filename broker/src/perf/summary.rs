@@ -2,7 +2,7 @@
 
 use super::meter::{Percentiles, Shared};
 use super::options::Mode;
-use super::transport::Handshakes;
+use crate::client::transport::Handshakes;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 use std::fmt;

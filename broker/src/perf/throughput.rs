@@ -1,14 +1,14 @@
 //! Publishes and consumes at the same time.
 
 use super::consumer::Consumer;
-use super::dialer::Dialer;
-use super::interrupt::interrupted;
 use super::meter::Shared;
 use super::options::Load;
 use super::progress::Progress;
 use super::publisher::Publisher;
 use super::script::{Script, SendAs};
 use super::summary::{Rate, Summary};
+use crate::client::Dialer;
+use crate::client::interrupt::interrupted;
 use std::io;
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};

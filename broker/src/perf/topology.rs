@@ -1,9 +1,10 @@
 //! The topology of the load: queues and, optionally, an exchange with any number of bindings in
 //! front of them.
 
-use super::client::Client;
+use super::declare;
 use super::options::Load;
 use super::route::Route;
+use crate::client::{Client, Exchange};
 use std::io;
 use std::time::Duration;
 
@@ -17,11 +18,16 @@ pub(super) fn declare(load: &Load, control: &mut Client) -> io::Result<()> {
     }
     remove_leftovers(load, control)?;
     for n in 0..load.queues {
-        control.declare_queue(&load.queue(n), load)?;
+        declare::declare_queue(control, &load.queue(n), load)?;
     }
     let exchange = load.exchange_name();
     if let Some(through) = load.exchange_type {
-        control.declare_exchange(exchange, through.kind(), load.persistent || load.durable)?;
+        control.declare_exchange(Exchange {
+            name: exchange,
+            kind: through.kind(),
+            durable: load.persistent || load.durable,
+            auto_delete: false,
+        })?;
     }
     if exchange.is_empty() {
         return Ok(());
@@ -38,10 +44,10 @@ pub(super) fn declare(load: &Load, control: &mut Client) -> io::Result<()> {
     // With fewer keys than queues, every queue still gets a binding.
     for n in 0..routes.len().max(load.queues as usize) {
         let queue = load.queue((n % load.queues as usize) as u32);
-        control.bind(&queue, exchange, &routes[n % routes.len()], true)?;
+        declare::bind(control, &queue, exchange, &routes[n % routes.len()], true)?;
     }
     // The answer to this arrives after everything before it is done.
-    control.declare_queue(&load.queue(0), load)
+    declare::declare_queue(control, &load.queue(0), load)
 }
 
 /// Removes what an earlier run has left. Fails if a queue may belong to somebody else.
@@ -51,7 +57,7 @@ fn remove_leftovers(load: &Load, control: &mut Client) -> io::Result<()> {
     }
     for n in 0..load.queues {
         let queue = load.queue(n);
-        match control.messages(&queue) {
+        match declare::messages(control, &queue) {
             Ok(messages) => {
                 return Err(io::Error::other(format!(
                     "the queue '{queue}' already exists, with {messages} messages: \

@@ -24,14 +24,18 @@ pub(super) fn take(definition: &mut Value) -> Vec<&'static str> {
         return Vec::new();
     };
     let taken = KEYS.iter().copied();
-    taken.filter(|key| settings.remove(*key).is_some()).collect()
+    taken
+        .filter(|key| settings.remove(*key).is_some())
+        .collect()
 }
 
 /// Returns why a policy is imported without these keys, or not at all if it had nothing else.
 pub(super) fn reason(taken: &[&str], policy_remains: bool) -> String {
     let keys = taken.join(", ");
     match policy_remains {
-        true => format!("{keys} left out, as there is only one node and no federation; the rest of it is imported"),
+        true => format!(
+            "{keys} left out, as there is only one node and no federation; the rest of it is imported"
+        ),
         false => format!(
             "it has only {keys}, and there is only one node and no federation; policies of lower priority apply in its place"
         ),
@@ -45,7 +49,8 @@ mod tests {
 
     #[test]
     fn keys_of_clusters_are_taken_and_all_others_stay() {
-        let mut definition = json!({"ha-mode": "all", "max-length": 7, "ha-params": 2, "hamode": 1});
+        let mut definition =
+            json!({"ha-mode": "all", "max-length": 7, "ha-params": 2, "hamode": 1});
         assert_eq!(take(&mut definition), ["ha-mode", "ha-params"]);
         assert_eq!(definition, json!({"max-length": 7, "hamode": 1}));
         assert!(take(&mut definition).is_empty());

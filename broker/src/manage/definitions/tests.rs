@@ -168,7 +168,10 @@ fn policies_are_imported_without_what_needs_a_cluster() {
             "policy 'wrong' in vhost '/': Validation failed\n\n-1 is not a valid maximum length",
         ]
     );
-    assert_eq!((imported.applied, imported.unsupported, imported.invalid), (1, 2, 1));
+    assert_eq!(
+        (imported.applied, imported.unsupported, imported.invalid),
+        (1, 2, 1)
+    );
     let exported = &export(&broker)["policies"];
     assert_eq!(exported[0]["definition"], json!({"max-length": 7}));
     assert_eq!(exported.as_array().map(Vec::len), Some(1));

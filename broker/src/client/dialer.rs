@@ -1,14 +1,23 @@
 //! Makes connections to the broker, with what is prepared once: whom to log in as, and whom to trust.
 
-use super::client::{Client, with_context};
-use super::options::Load;
+use super::connection::{Client, with_context};
 use super::patience::Patience;
 use super::transport::{Handshakes, Stream, Trust, dial};
 use super::uri::Target;
 use std::io;
 use std::time::Duration;
 
-pub(super) struct Dialer {
+/// How the program is known to the broker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Program {
+    /// Its name.
+    pub(crate) product: &'static str,
+    /// What its connections are for.
+    pub(crate) connection_name: Option<&'static str>,
+}
+
+pub(crate) struct Dialer {
+    program: Program,
     target: Target,
     trust: Option<Trust>,
     patience: Duration,
@@ -19,24 +28,21 @@ impl Dialer {
     ///
     /// # Errors
     /// A file of certificates or of a key cannot be used.
-    pub(super) fn new(load: &Load) -> io::Result<Self> {
-        let target = load.target().map_err(io::Error::other)?;
+    pub(crate) fn new(target: Target, patience: Duration, program: Program) -> io::Result<Self> {
         let trust = match &target.tls {
             Some(settings) => Some(Trust::new(settings, target.address.host())?),
             None => None,
         };
-        if trust.as_ref().is_some_and(|trust| !trust.verified()) {
-            eprintln!("the broker's certificate is not checked");
-        }
         Ok(Dialer {
+            program,
             target,
             trust,
-            patience: load.patience(),
+            patience,
         })
     }
 
     /// Connects, logs in and opens channel 1.
-    pub(super) fn connect(&self) -> io::Result<Client> {
+    pub(crate) fn connect(&self) -> io::Result<Client> {
         let connected = dial(&self.target.address, self.patience);
         let connected = connected.and_then(|socket| match &self.trust {
             None => Ok(Stream::Plain(socket)),
@@ -53,13 +59,18 @@ impl Dialer {
             ),
         })?;
         let mut client = Client::over(stream, self.patience);
-        client.login(&self.target)?;
+        client.login(&self.target, self.program)?;
         client.open_channel(1)?;
         Ok(client)
     }
 
+    /// Returns whether any certificate of the broker is accepted.
+    pub(crate) fn trusts_anyone(&self) -> bool {
+        self.trust.as_ref().is_some_and(|trust| !trust.verified())
+    }
+
     /// Returns the TLS handshakes so far, or `None` without TLS.
-    pub(super) fn handshakes(&self) -> Option<Handshakes> {
+    pub(crate) fn handshakes(&self) -> Option<Handshakes> {
         self.trust.as_ref().map(Trust::handshakes)
     }
 }

@@ -1,11 +1,10 @@
-//! Whom to trust and what to show: the options of TLS, and rustls's configuration made from them.
+//! Whom to trust and what to show: the settings of TLS, and rustls's configuration made from them.
 
 use super::Tls;
 use super::tls::Handshake;
+use crate::client::patience::Patience;
 use crate::net::tls::PemFile;
-use crate::perf::patience::Patience;
-use crate::perf::uri::{Address, Target};
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 use parking_lot::Mutex;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConfig, Resumption};
@@ -23,39 +22,6 @@ use std::sync::Arc;
 /// How many sessions are remembered to be resumed.
 const SESSIONS: usize = 1024;
 
-/// The options of TLS.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "TLS")]
-pub struct TlsOptions {
-    /// Use TLS with --address (a URI says amqps://).
-    #[arg(long, conflicts_with = "uri")]
-    pub tls: bool,
-    /// The certificates of the authorities to trust, in PEM (default: those that the system trusts).
-    #[arg(long, value_name = "FILE", alias = "cacertfile")]
-    pub cacert: Option<PathBuf>,
-    /// Our certificate and its chain, in PEM.
-    #[arg(long, value_name = "FILE", alias = "certfile")]
-    pub cert: Option<PathBuf>,
-    /// The key of our certificate, in PEM (default: the one in the file of the certificate).
-    #[arg(long, value_name = "FILE", alias = "keyfile")]
-    pub key: Option<PathBuf>,
-    /// Log in as our certificate says (the mechanism EXTERNAL), without a password.
-    #[arg(long, conflicts_with_all = ["user", "password"])]
-    pub external: bool,
-    /// Accept any certificate of the broker. The output says so.
-    #[arg(long, conflicts_with = "cacert")]
-    pub insecure: bool,
-    /// The name that the broker's certificate must have, sent to it as SNI (default: the host).
-    #[arg(long, value_name = "NAME")]
-    pub server_name: Option<String>,
-    /// Accept this version only.
-    #[arg(long, value_name = "VERSION", value_enum)]
-    pub tls_version: Option<Version>,
-    /// Resume sessions where the broker allows it (default: a full handshake for each connection).
-    #[arg(long)]
-    pub tls_resumption: bool,
-}
-
 /// A version of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Version {
@@ -69,81 +35,20 @@ pub enum Version {
 
 /// What the options and the URI say together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::perf) struct Settings {
-    pub(in crate::perf) cacert: Option<PathBuf>,
-    pub(in crate::perf) cert: Option<PathBuf>,
-    pub(in crate::perf) key: Option<PathBuf>,
-    pub(in crate::perf) insecure: bool,
-    pub(in crate::perf) server_name: Option<String>,
+pub(crate) struct Settings {
+    pub(crate) cacert: Option<PathBuf>,
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    pub(crate) insecure: bool,
+    pub(crate) server_name: Option<String>,
     /// Do not say which name we want.
-    pub(in crate::perf) no_sni: bool,
-    pub(in crate::perf) version: Option<Version>,
-    pub(in crate::perf) resumption: bool,
-}
-
-impl TlsOptions {
-    /// Returns the first option that has no meaning without TLS.
-    fn needs_tls(&self) -> Option<&'static str> {
-        let given = [
-            ("--cacert", self.cacert.is_some()),
-            ("--cert", self.cert.is_some()),
-            ("--key", self.key.is_some()),
-            ("--external", self.external),
-            ("--insecure", self.insecure),
-            ("--server-name", self.server_name.is_some()),
-            ("--tls-version", self.tls_version.is_some()),
-            ("--tls-resumption", self.tls_resumption),
-        ];
-        let first = given.into_iter().find(|(_, given)| *given);
-        first.map(|(name, _)| name)
-    }
-
-    /// Applies the options to what a URI says, or other options.
-    ///
-    /// # Errors
-    /// They make no sense together.
-    pub(in crate::perf) fn apply(&self, target: &mut Target) -> Result<(), String> {
-        target.external |= self.external;
-        let Some(settings) = target.tls.take() else {
-            return match self.needs_tls() {
-                Some(option) => Err(format!("{option} needs TLS: --uri amqps://, or --tls")),
-                None => Ok(()),
-            };
-        };
-        if matches!(target.address, Address::Unix(_)) {
-            return Err("--tls: Unix sockets are not encrypted".to_owned());
-        }
-        let settings = self.over(settings);
-        if settings.cert.is_none() && settings.key.is_some() {
-            return Err("a key needs its certificate: --cert".to_owned());
-        }
-        if settings.cert.is_none() && target.external {
-            return Err("--external needs a client certificate: --cert".to_owned());
-        }
-        target.tls = Some(settings);
-        Ok(())
-    }
-
-    /// Returns the settings: what is not given here is as in the URI.
-    fn over(&self, uri: Settings) -> Settings {
-        Settings {
-            insecure: self.insecure || uri.insecure && self.cacert.is_none(),
-            cacert: self.cacert.clone().or(uri.cacert),
-            key: match &self.cert {
-                Some(_) => self.key.clone(),
-                None => self.key.clone().or(uri.key),
-            },
-            cert: self.cert.clone().or(uri.cert),
-            server_name: self.server_name.clone().or(uri.server_name),
-            no_sni: uri.no_sni && self.server_name.is_none(),
-            version: self.tls_version,
-            resumption: self.tls_resumption,
-        }
-    }
+    pub(crate) no_sni: bool,
+    pub(crate) version: Option<Version>,
+    pub(crate) resumption: bool,
 }
 
 /// The configuration of all connections, and what their handshakes have agreed on.
-pub(in crate::perf) struct Trust {
+pub(crate) struct Trust {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     verified: bool,
@@ -152,30 +57,30 @@ pub(in crate::perf) struct Trust {
 
 /// The handshakes of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::perf) struct Handshakes {
+pub(crate) struct Handshakes {
     /// What the first one agreed on.
     first: Option<Handshake>,
-    pub(in crate::perf) full: u64,
-    pub(in crate::perf) resumed: u64,
+    pub(crate) full: u64,
+    pub(crate) resumed: u64,
     /// The broker's certificate was checked.
-    pub(in crate::perf) verified: bool,
+    pub(crate) verified: bool,
 }
 
 impl Handshakes {
     /// Returns the version of the first one.
-    pub(in crate::perf) fn version(&self) -> &str {
+    pub(crate) fn version(&self) -> &str {
         self.first.as_ref().map_or("none", |first| &first.version)
     }
 
     /// Returns the cipher suite of the first one.
-    pub(in crate::perf) fn cipher(&self) -> &str {
+    pub(crate) fn cipher(&self) -> &str {
         self.first.as_ref().map_or("none", |first| &first.cipher)
     }
 }
 
 impl Trust {
     /// Reads the files. `host` is the broker's, and the name to check for unless the settings have another.
-    pub(in crate::perf) fn new(settings: &Settings, host: &str) -> io::Result<Self> {
+    pub(crate) fn new(settings: &Settings, host: &str) -> io::Result<Self> {
         let name = settings.server_name.as_deref().unwrap_or(host).to_owned();
         let name = ServerName::try_from(name.clone())
             .map_err(|_| io::Error::other(format!("{name:?} is not a name for TLS")))?;
@@ -188,7 +93,7 @@ impl Trust {
     }
 
     /// Does a handshake on a connected socket.
-    pub(in crate::perf) fn handshake(&self, socket: Socket, patience: Patience) -> io::Result<Tls> {
+    pub(crate) fn handshake(&self, socket: Socket, patience: Patience) -> io::Result<Tls> {
         let config = Arc::clone(&self.config);
         let tls = Tls::handshake(socket, config, self.name.clone(), patience)?;
         let agreed = tls.agreed();
@@ -201,12 +106,12 @@ impl Trust {
         Ok(tls)
     }
 
-    pub(in crate::perf) fn verified(&self) -> bool {
+    pub(crate) fn verified(&self) -> bool {
         self.verified
     }
 
     /// Returns the handshakes so far.
-    pub(in crate::perf) fn handshakes(&self) -> Handshakes {
+    pub(crate) fn handshakes(&self) -> Handshakes {
         Handshakes {
             verified: self.verified,
             ..self.handshakes.lock().clone()

@@ -1,28 +1,34 @@
 //! Ends a run early: on Ctrl-C, with a summary, or because it failed.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// The number of the signal that was received, or 0.
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
 static FAILED: AtomicBool = AtomicBool::new(false);
 
 /// Returns whether SIGINT or SIGTERM was received.
-pub(super) fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
+pub(crate) fn interrupted() -> bool {
+    signal() != 0
+}
+
+/// Returns the number of the signal that was received, or 0.
+pub(crate) fn signal() -> i32 {
+    SIGNAL.load(Ordering::Relaxed)
 }
 
 /// Records that the run has failed, so that nobody waits long for the broker any more.
-pub(super) fn fail() {
+pub(crate) fn fail() {
     FAILED.store(true, Ordering::Relaxed);
 }
 
 /// Returns whether the run is to end early.
-pub(super) fn is_ending() -> bool {
+pub(crate) fn is_ending() -> bool {
     interrupted() || FAILED.load(Ordering::Relaxed)
 }
 
 /// Starts to listen for signals, in a thread that lives as long as the process. A second signal
 /// kills the process.
-pub(super) fn listen() {
+pub(crate) fn listen() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build();
@@ -43,11 +49,11 @@ async fn wait() {
         return;
     };
     loop {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+        let received = tokio::select! {
+            _ = interrupt.recv() => Signal::INT,
+            _ = terminate.recv() => Signal::TERM,
+        };
+        if SIGNAL.swap(received.as_raw(), Ordering::Relaxed) != 0 {
             // Interrupted twice: something delays the summary.
             let _ = kill_process(getpid(), Signal::KILL);
         }

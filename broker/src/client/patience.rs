@@ -10,19 +10,19 @@ const PATIENCE_WHEN_ENDING: Duration = Duration::from_secs(5);
 
 /// Measures how long the broker has been idle.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     max: Duration,
     since: Option<Instant>,
 }
 
 impl Patience {
     /// Creates a limit of `max`.
-    pub(super) fn new(max: Duration) -> Self {
+    pub(crate) fn new(max: Duration) -> Self {
         Patience { max, since: None }
     }
 
     /// Records that the broker has done something.
-    pub(super) fn renew(&mut self) {
+    pub(crate) fn renew(&mut self) {
         self.since = None;
     }
 
@@ -32,7 +32,7 @@ impl Patience {
     /// # Errors
     /// The broker has been idle for too long. `undone` says what it has not done, as in "has not
     /// answered".
-    pub(super) fn lasts(&mut self, undone: &str) -> io::Result<bool> {
+    pub(crate) fn lasts(&mut self, undone: &str) -> io::Result<bool> {
         let waited = self.since.get_or_insert_with(Instant::now).elapsed();
         if is_ending() && waited > PATIENCE_WHEN_ENDING {
             return Ok(false);

@@ -12,7 +12,7 @@ pub(super) fn explain(error: &Error, received: &[u8]) -> io::Error {
         Error::AlertReceived(alert) => refused(*alert),
         Error::PeerIncompatible(_) => {
             format!(
-                "the broker and leveretperf have no version of TLS or cipher in common: {error}"
+                "the broker and this program have no version of TLS or cipher in common: {error}"
             )
         }
         error => format!("TLS: {error}"),

@@ -3,6 +3,7 @@
 
 use super::transport::Settings;
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
 /// The default ports, without and with TLS.
@@ -28,19 +29,19 @@ const KNOWN: [&str; 6] = [
 
 /// The broker to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) address: Address,
-    pub(super) user: String,
-    pub(super) password: String,
-    pub(super) vhost: String,
+pub(crate) struct Target {
+    pub(crate) address: Address,
+    pub(crate) user: String,
+    pub(crate) password: String,
+    pub(crate) vhost: String,
     /// Log in with EXTERNAL in place of user and password.
-    pub(super) external: bool,
-    pub(super) tls: Option<Settings>,
+    pub(crate) external: bool,
+    pub(crate) tls: Option<Settings>,
 }
 
 /// Where the broker listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Address {
+pub(crate) enum Address {
     /// `host:port`.
     Tcp(String),
     /// The path of a Unix socket.
@@ -48,17 +49,18 @@ pub(super) enum Address {
 }
 
 impl Address {
-    /// Parses `host:port` or `unix:/path`. Without one it is the usual port of this machine.
-    pub(super) fn parse(text: Option<&str>, tls: bool) -> Self {
-        match text.map(|text| (text, text.strip_prefix("unix:"))) {
-            Some((_, Some(path))) => Address::Unix(path.into()),
-            Some((text, None)) => Address::Tcp(text.to_owned()),
-            None => Address::Tcp(format!("127.0.0.1:{}", usual_port(tls))),
+    /// Parses `host:port` or `unix:/path`. Without a host it is this machine, without a port the usual one.
+    pub(crate) fn parse(text: Option<&str>, tls: bool) -> Result<Self, String> {
+        let text = text.unwrap_or_default();
+        match (text.strip_prefix("unix:"), text.parse::<Ipv6Addr>()) {
+            (Some(path), _) => Ok(Address::Unix(path.into())),
+            (None, Ok(host)) => Ok(Address::Tcp(format!("[{host}]:{}", usual_port(tls)))),
+            (None, Err(_)) => address(text, usual_port(tls)).map(Address::Tcp),
         }
     }
 
     /// Returns the host: what stands before the port, without brackets.
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         match self {
             Address::Tcp(address) => {
                 let host = address
@@ -87,7 +89,7 @@ fn usual_port(tls: bool) -> u16 {
 impl Target {
     /// Parses a URI. Missing parts have the usual defaults; `/` alone is the virtual host with the
     /// empty name, as in RabbitMQ's clients, and no path at all means `/`.
-    pub(super) fn parse(uri: &str) -> Result<Self, String> {
+    pub(crate) fn parse(uri: &str) -> Result<Self, String> {
         let (tls, rest) = match uri.split_once("://") {
             Some(("amqp", rest)) => (false, rest),
             Some(("amqps", rest)) => (true, rest),
@@ -128,6 +130,13 @@ impl Target {
             target.set(name, percent_decode(value)?)?;
         }
         Ok(target)
+    }
+
+    /// Returns the URI without the password, to be shown.
+    pub(crate) fn shown(&self) -> String {
+        let scheme = if self.tls.is_some() { "amqps" } else { "amqp" };
+        let (user, vhost) = (percent_encode(&self.user), percent_encode(&self.vhost));
+        format!("{scheme}://{user}@{}/{vhost}", self.address)
     }
 
     /// Takes a parameter of the URI.
@@ -200,6 +209,15 @@ fn address(host_and_port: &str, usual_port: u16) -> Result<String, String> {
     }
 }
 
+/// Encodes what would end a part of a URI.
+fn percent_encode(text: &str) -> String {
+    let encoded = |c: char| match c {
+        '/' | '@' | ':' | '?' | '#' | '%' => format!("%{:02X}", c as u32),
+        c => c.to_string(),
+    };
+    text.chars().map(encoded).collect()
+}
+
 /// Decodes percent-encoding.
 fn percent_decode(text: &str) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -258,6 +276,12 @@ mod tests {
     }
 
     #[test]
+    fn a_uri_is_shown_without_its_password() {
+        let target = Target::parse("amqps://a%40b:secret@h/%2F?verify=verify_none");
+        assert_eq!(target.expect("a URI").shown(), "amqps://a%40b@h:5671/%2F");
+    }
+
+    #[test]
     fn parameters_of_tls_are_taken() {
         let target = |uri| Target::parse(uri).expect("a URI");
         assert_eq!(target("amqp://h").tls, None);
@@ -284,14 +308,25 @@ mod tests {
 
     #[test]
     fn the_host_of_an_address_is_found() {
+        let tcp = |text| Address::parse(Some(text), true).expect("an address");
         for (address, host) in [
             ("broker.example:5671", "broker.example"),
             ("[::1]:5671", "::1"),
             ("10.0.0.1:5671", "10.0.0.1"),
         ] {
-            assert_eq!(Address::parse(Some(address), true).host(), host);
+            assert_eq!(tcp(address).host(), host);
         }
-        let unix = Address::parse(Some("unix:/run/leveret/amqp.sock"), false);
+        for (text, whole) in [
+            ("broker.example", "broker.example:5671"),
+            ("::1", "[::1]:5671"),
+            ("[::1]", "[::1]:5671"),
+            (":5700", "127.0.0.1:5700"),
+        ] {
+            assert_eq!(tcp(text).to_string(), whole);
+        }
+        let wrong = Address::parse(Some("broker.example:amqp"), false);
+        assert_eq!(wrong, Err("\"amqp\" is not a port".to_owned()));
+        let unix = tcp("unix:/run/leveret/amqp.sock");
         assert_eq!(unix, Address::Unix("/run/leveret/amqp.sock".into()));
         assert_eq!(unix.to_string(), "unix:/run/leveret/amqp.sock");
     }

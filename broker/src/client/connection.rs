@@ -1,6 +1,7 @@
-//! A blocking AMQP client with just enough features to measure: login, and frames in and out.
+//! A connection with just enough features: login, and frames in and out.
 //! Declarations are in [`super::declare`].
 
+use super::dialer::Program;
 use super::patience::Patience;
 use super::transport::{Stream, TIMEOUT, Wait, is_timeout};
 use super::uri::Target;
@@ -22,10 +23,10 @@ const READ_ROOM: usize = INPUT_BUFFER / 4;
 /// The largest frame size if the broker has no limit.
 const FRAME_MAX: u32 = 128 * 1024;
 /// What the broker failed to do while we waited.
-pub(super) const ACCEPTED_NOTHING: &str = "has accepted no data";
+pub(crate) const ACCEPTED_NOTHING: &str = "has accepted no data";
 const NOT_ANSWERED: &str = "has not answered";
 
-pub(super) struct Client {
+pub(crate) struct Client {
     stream: Stream,
     input: Vec<u8>,
     /// The range of the input that has been read but not processed.
@@ -42,7 +43,7 @@ pub(super) struct Client {
 
 impl Client {
     /// Creates a client that is connected but not logged in.
-    pub(super) fn over(stream: Stream, patience: Duration) -> Self {
+    pub(crate) fn over(stream: Stream, patience: Duration) -> Self {
         Client {
             stream,
             input: vec![0; INPUT_BUFFER],
@@ -55,7 +56,7 @@ impl Client {
         }
     }
 
-    pub(super) fn login(&mut self, target: &Target) -> io::Result<()> {
+    pub(crate) fn login(&mut self, target: &Target, program: Program) -> io::Result<()> {
         self.send_bytes(&PROTOCOL_HEADER)?;
         let started = self.expect(method::CONNECTION_START);
         started.map_err(|error| self.expecting_tls(error))?;
@@ -64,7 +65,7 @@ impl Client {
             false => ("PLAIN", format!("\0{}\0{}", target.user, target.password)),
         };
         let start_ok = connection::StartOk {
-            client_properties: properties(),
+            client_properties: properties(program),
             mechanism: mechanism.into(),
             response: response.into(),
             locale: "en_US".into(),
@@ -84,7 +85,7 @@ impl Client {
         let tune_ok = connection::TuneOk {
             channel_max: tune.channel_max,
             frame_max,
-            // No heartbeats: they would disturb the measurement.
+            // No heartbeats: they would disturb measurements, and TCP notices a broker that is gone.
             heartbeat: 0,
         };
         self.send(
@@ -119,7 +120,7 @@ impl Client {
     }
 
     /// Opens the channels up to this number, beside channel 1.
-    pub(super) fn open_channels(&mut self, last: u16) -> io::Result<()> {
+    pub(crate) fn open_channels(&mut self, last: u16) -> io::Result<()> {
         if last > self.channel_max {
             let max = self.channel_max;
             return Err(io::Error::other(format!(
@@ -129,21 +130,21 @@ impl Client {
         (2..=last).try_for_each(|channel| self.open_channel(channel))
     }
 
-    pub(super) fn open_channel(&mut self, channel: u16) -> io::Result<()> {
+    pub(crate) fn open_channel(&mut self, channel: u16) -> io::Result<()> {
         let open = channel::AMQPMethod::Open(channel::Open {});
         self.send(channel, AMQPClass::Channel(open))?;
         self.expect(MethodId::new(20, 11)).map(drop)
     }
 
-    pub(super) fn frame_max(&self) -> u32 {
+    pub(crate) fn frame_max(&self) -> u32 {
         self.frame_max
     }
 
-    pub(super) fn socket(&self) -> &Socket {
+    pub(crate) fn socket(&self) -> &Socket {
         self.stream.socket()
     }
 
-    pub(super) fn send(&mut self, channel: u16, class: AMQPClass) -> io::Result<()> {
+    pub(crate) fn send(&mut self, channel: u16, class: AMQPClass) -> io::Result<()> {
         let mut out = BytesMut::new();
         method::encode(&mut out, ChannelId(channel), &class);
         self.send_bytes(&out)
@@ -159,12 +160,12 @@ impl Client {
     }
 
     /// Waits for a method and drops others. A close is an error.
-    pub(super) fn expect(&mut self, wanted: MethodId) -> io::Result<AMQPClass> {
+    pub(crate) fn expect(&mut self, wanted: MethodId) -> io::Result<AMQPClass> {
         self.expect_within(self.patience, wanted)
     }
 
     /// Does the same with a time limit of its own.
-    pub(super) fn expect_within(
+    pub(crate) fn expect_within(
         &mut self,
         max: Duration,
         wanted: MethodId,
@@ -195,7 +196,7 @@ impl Client {
     }
 
     /// Calls `each` with every complete frame, until there are none or it returns false.
-    pub(super) fn frames(
+    pub(crate) fn frames(
         &mut self,
         mut each: impl FnMut(Frame, &[u8]) -> io::Result<bool>,
     ) -> io::Result<()> {
@@ -214,12 +215,12 @@ impl Client {
     }
 
     /// Reads once. Returns false if nothing arrived before the timeout.
-    pub(super) fn read(&mut self) -> io::Result<bool> {
+    pub(crate) fn read(&mut self) -> io::Result<bool> {
         self.read_once(Wait::ForBytes)
     }
 
     /// Reads what is available, without waiting.
-    pub(super) fn read_available(&mut self) -> io::Result<bool> {
+    pub(crate) fn read_available(&mut self) -> io::Result<bool> {
         self.read_once(Wait::No)
     }
 
@@ -253,7 +254,7 @@ impl Client {
     }
 
     /// Waits until something can be read, but no longer than `max`.
-    pub(super) fn wait(&mut self, max: Duration) -> io::Result<()> {
+    pub(crate) fn wait(&mut self, max: Duration) -> io::Result<()> {
         let max = max.min(TIMEOUT);
         let timeout = Timespec {
             tv_sec: 0,
@@ -267,10 +268,32 @@ impl Client {
         }
     }
 
+    /// Waits until one of two can be read, but no longer than `max`, and reads what has arrived. Returns whether anything
+    /// has.
+    pub(crate) fn wait_for_either(
+        one: &mut Client,
+        other: &mut Client,
+        max: Duration,
+    ) -> io::Result<bool> {
+        let timeout = Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(max.min(TIMEOUT).subsec_nanos()),
+        };
+        let mut sockets = [
+            PollFd::new(one.stream.socket(), PollFlags::IN),
+            PollFd::new(other.stream.socket(), PollFlags::IN),
+        ];
+        match poll(&mut sockets, Some(&timeout)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => Ok(false),
+            Ok(_) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Writes everything, unless `stalled` returns false: it is called whenever the broker has not
     /// accepted data for a while, with the patience measured since then. Returns whether everything
     /// was written.
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         mut bytes: &[u8],
         mut stalled: impl FnMut(&mut Client, &mut Patience) -> io::Result<bool>,
@@ -310,7 +333,7 @@ impl Client {
     ///
     /// # Errors
     /// The broker has rejected something sent earlier, or it does not answer.
-    pub(super) fn close(mut self) -> io::Result<()> {
+    pub(crate) fn close(mut self) -> io::Result<()> {
         if self.mid_message {
             return Ok(());
         }
@@ -350,7 +373,7 @@ impl Client {
     }
 }
 
-fn properties() -> FieldTable {
+fn properties(program: Program) -> FieldTable {
     let mut capabilities = FieldTable::default();
     // Without the first, a failed login ends the connection without a reason.
     for name in [
@@ -365,18 +388,22 @@ fn properties() -> FieldTable {
     let mut properties = FieldTable::default();
     properties.insert(
         "product".into(),
-        AMQPValue::LongString("leveretperf".into()),
+        AMQPValue::LongString(program.product.into()),
     );
+    if let Some(name) = program.connection_name {
+        let name = AMQPValue::LongString(name.into());
+        properties.insert("connection_name".into(), name);
+    }
     properties.insert("capabilities".into(), AMQPValue::FieldTable(capabilities));
     properties
 }
 
-pub(super) fn with_context(what: &str, error: &io::Error) -> io::Error {
+pub(crate) fn with_context(what: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
 /// Handles a frame that nobody waits for: returns an error if the broker rejects something with it.
-pub(super) fn check_frame(frame: Frame, payload: &[u8]) -> io::Result<bool> {
+pub(crate) fn check_frame(frame: Frame, payload: &[u8]) -> io::Result<bool> {
     if frame.kind == FrameKind::Method {
         check_method(&method::decode(payload).map_err(io::Error::other)?)?;
     }
@@ -406,6 +433,25 @@ fn check_method(method: &Method<'_>) -> io::Result<()> {
     }
 }
 
+/// Why the broker closed a connection or a channel: the error of an `io::Error`.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the broker closed the {what}: {code} {text}")]
+pub(crate) struct Refusal {
+    /// The connection or the channel.
+    what: &'static str,
+    /// The reply code.
+    pub(crate) code: u16,
+    /// The broker's words.
+    pub(crate) text: String,
+}
+
+impl Refusal {
+    /// Returns the refusal in an error, if it is one.
+    pub(crate) fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
 /// Returns why the broker closed the connection or the channel, if this method does so.
 fn refusal(method: &Method<'_>) -> Option<io::Error> {
     let Method::Other(class) = method else {
@@ -420,6 +466,6 @@ fn refusal(method: &Method<'_>) -> Option<io::Error> {
         }
         _ => return None,
     };
-    let text = format!("the broker closed the {what}: {code} {text}");
-    Some(io::Error::other(text))
+    let text = text.to_string();
+    Some(io::Error::other(Refusal { what, code, text }))
 }

@@ -3,7 +3,7 @@
 
 use super::fault::explain;
 use super::{Wait, is_timeout, receive, send};
-use crate::perf::patience::Patience;
+use crate::client::patience::Patience;
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
@@ -19,9 +19,9 @@ const OUTGOING: usize = CHUNK + 4096;
 /// The most that is read from the socket at a time.
 const INCOMING: usize = 256 * 1024;
 /// The room that a read needs: it must be possible to complete the largest record.
-pub(in crate::perf) const MIN_ROOM: usize = 32 * 1024;
+pub(crate) const MIN_ROOM: usize = 32 * 1024;
 
-pub(in crate::perf) struct Tls {
+pub(crate) struct Tls {
     session: UnbufferedClientConnection,
     socket: Socket,
     /// Ciphertext that has been read but not decrypted: after a read, less than a record.
@@ -38,11 +38,11 @@ pub(in crate::perf) struct Tls {
 
 /// What a handshake has agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::perf) struct Handshake {
-    pub(in crate::perf) version: String,
-    pub(in crate::perf) cipher: String,
+pub(crate) struct Handshake {
+    pub(crate) version: String,
+    pub(crate) cipher: String,
     /// A session was resumed, without certificates.
-    pub(in crate::perf) resumed: bool,
+    pub(crate) resumed: bool,
 }
 
 impl Tls {
@@ -87,7 +87,7 @@ impl Tls {
     }
 
     /// Returns what the handshake has agreed on.
-    pub(in crate::perf) fn agreed(&self) -> Handshake {
+    pub(crate) fn agreed(&self) -> Handshake {
         let version = self.session.protocol_version();
         let suite = self.session.negotiated_cipher_suite();
         let named = |name: Option<&str>| name.unwrap_or("unknown").to_owned();

@@ -1,0 +1,517 @@
+//! Moves the messages of one queue: takes deliveries, publishes them, and acknowledges them once they are confirmed.
+//!
+//! Nothing is lost whoever dies at any moment: a message that is not acknowledged is still at its source.
+
+use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use leveret_protocol::classes::{AMQPClass, basic, connection, queue};
+use leveret_protocol::frame::{Frame, FrameKind};
+use leveret_protocol::method::{self, BASIC_DELIVER, BASIC_RETURN, Method};
+use leveret_protocol::values::{AMQPValue, FieldTable};
+use leveret_protocol::{DeliveryTag, MethodId};
+
+use crate::client::interrupt::interrupted;
+use crate::client::{ACCEPTED_NOTHING, Client, Patience, check_frame};
+
+use super::failure::{Failure, Side, Stage};
+use super::relay::{CHANNEL, Relay, Relayed};
+use super::window::{Ack, Window};
+
+/// How many bytes are relayed before confirms are looked at again.
+const BURST: usize = 256 * 1024;
+/// The longest wait for something to arrive.
+const WAIT: Duration = Duration::from_millis(50);
+/// How long confirms are waited for when the move ends early.
+const LAST_CONFIRMS: Duration = Duration::from_secs(10);
+const CONSUME_OK: MethodId = MethodId::new(60, 21);
+const CANCEL_OK: MethodId = MethodId::new(60, 31);
+
+/// What to move, and how.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Job<'a> {
+    /// The queue to move from.
+    pub(super) queue: &'a str,
+    /// Go on when the queue is empty.
+    pub(super) follow: bool,
+    /// How many messages may be on their way.
+    pub(super) prefetch: u16,
+    /// How long a broker may do nothing.
+    pub(super) patience: Duration,
+}
+
+/// What has been moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Messages that the destination has and the source has not.
+    pub(super) moved: u64,
+    /// The bytes of the bodies that were published.
+    pub(super) bytes: u64,
+    /// How many messages were marked redelivered.
+    pub(super) redelivered: u64,
+    /// How many messages the source's queue had ready when it was last asked.
+    pub(super) ready: u64,
+    /// How many are on their way.
+    pub(super) on_their_way: u64,
+    /// How many consumers the source's queue has beside us.
+    pub(super) other_consumers: u32,
+}
+
+/// Who looks on.
+pub(super) trait Watch {
+    /// Is told how far the move is, again and again. Returns whether to ask for the length of the queue.
+    fn look(&mut self, counts: &Counts) -> io::Result<bool>;
+    /// Is told something that the user should know.
+    fn note(&mut self, text: &str) -> io::Result<()>;
+}
+
+/// What the destination has said.
+#[derive(Debug, Default)]
+struct Answers {
+    window: Window,
+    blocked: bool,
+    /// News for the user.
+    notes: Vec<String>,
+    settled: bool,
+}
+
+/// What the source has said, apart from deliveries.
+#[derive(Debug, Default)]
+struct Source {
+    /// The length of the queue was asked for, when this many messages had arrived.
+    asked: Option<u64>,
+    /// How many answers in a row said that the queue is empty, with no delivery between them.
+    found_empty: u32,
+    arrived: u64,
+    /// The consumer: whether its end was asked for, and whether it has ended.
+    cancelling: bool,
+    cancelled: bool,
+}
+
+/// A move under way.
+pub(super) struct Mover<'a> {
+    job: Job<'a>,
+    source: Client,
+    destination: Client,
+    relay: Relay,
+    answers: Answers,
+    state: Source,
+    counts: Counts,
+    out: BytesMut,
+    confirms: Patience,
+    deliveries: Patience,
+}
+
+impl<'a> Mover<'a> {
+    /// Creates a mover between two connections, of which the second publishes to the exchange.
+    pub(super) fn new(job: Job<'a>, source: Client, destination: Client, relay: Relay) -> Self {
+        Mover {
+            job,
+            source,
+            destination,
+            relay,
+            answers: Answers::default(),
+            state: Source::default(),
+            counts: Counts::default(),
+            out: BytesMut::new(),
+            confirms: Patience::new(job.patience),
+            deliveries: Patience::new(job.patience),
+        }
+    }
+
+    /// Moves until the queue is empty, or the user wants an end. Returns what was moved in any case, and the connection
+    /// to the destination if it can still be used.
+    pub(super) fn run(
+        mut self,
+        watch: &mut dyn Watch,
+    ) -> (Counts, Option<Client>, Result<(), Failure>) {
+        let moved = self.move_all(watch);
+        let destination_works = moved
+            .as_ref()
+            .err()
+            .is_none_or(|failure| !failure.is_of(Side::Destination));
+        let waited = match destination_works {
+            true => self.wait_for_the_rest(),
+            false => Ok(()),
+        };
+        let is_whole = !self.relay.is_within_message() && waited.is_ok();
+        let source_works = moved
+            .as_ref()
+            .err()
+            .is_none_or(|failure| !failure.is_of(Side::Source));
+        let acknowledged = match source_works {
+            true => self.acknowledge_the_rest(),
+            false => Ok(()),
+        };
+        let Mover {
+            source,
+            destination,
+            counts,
+            ..
+        } = self;
+        // The source takes back what is not acknowledged.
+        let closed = match source_works {
+            true => acknowledged.and_then(|()| source.close()),
+            false => Ok(()),
+        };
+        let closed = closed.map_err(|error| Failure::broker(Side::Source, Stage::Move, error));
+        let destination = (destination_works && is_whole).then_some(destination);
+        (counts, destination, moved.and(waited).and(closed))
+    }
+
+    fn move_all(&mut self, watch: &mut dyn Watch) -> Result<(), Failure> {
+        let qos = self.source.qos(CHANNEL.0, self.job.prefetch);
+        qos.and_then(|()| self.consume())
+            .map_err(|error| self.of_source(Stage::Consume, error))?;
+        while !interrupted() {
+            let arrived = self.state.arrived;
+            let more = self.turn()?;
+            for note in std::mem::take(&mut self.answers.notes) {
+                watch.note(&note).map_err(Failure::Output)?;
+            }
+            self.counts.on_their_way = self.answers.window.len() as u64;
+            if watch.look(&self.counts).map_err(Failure::Output)? {
+                self.ask()?;
+            }
+            let waited = more || self.wait()?;
+            self.check_patience(arrived)?;
+            if !waited && !self.job.follow && self.is_idle() && self.is_done()? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn consume(&mut self) -> io::Result<()> {
+        self.state.cancelling = false;
+        self.state.cancelled = false;
+        self.state.found_empty = 0;
+        // Other queues ignore it; streams begin at their beginning, and are recognised by what they deliver.
+        let mut arguments = FieldTable::default();
+        arguments.insert(
+            "x-stream-offset".into(),
+            AMQPValue::LongString("first".into()),
+        );
+        self.source.consume(
+            CHANNEL.0,
+            self.job.queue,
+            "leveretctl.shovel",
+            true,
+            arguments,
+        )
+    }
+
+    /// Takes what both sides have sent. Returns whether there is more that has arrived already.
+    fn turn(&mut self) -> Result<bool, Failure> {
+        self.take_confirms()?;
+        self.take_deliveries()?;
+        let more = self.out.len() >= BURST;
+        self.publish()?;
+        self.acknowledge()?;
+        Ok(more)
+    }
+
+    fn take_confirms(&mut self) -> Result<(), Failure> {
+        let taken = self.answers.take(&mut self.destination);
+        taken.map_err(|error| Failure::broker(Side::Destination, Stage::Move, error))?;
+        match (
+            self.answers.window.back(),
+            self.answers.window.is_doubtful(),
+        ) {
+            (_, true) => Err(Failure::Unroutable),
+            (0, false) => Ok(()),
+            (_, false) => Err(Failure::Rejected),
+        }
+    }
+
+    fn take_deliveries(&mut self) -> Result<(), Failure> {
+        let Mover {
+            relay,
+            answers,
+            state,
+            counts,
+            out,
+            source,
+            ..
+        } = self;
+        let mut failed = None;
+        let taken = source.frames(|frame, payload| {
+            match state.take(frame, payload, relay, counts, out) {
+                Ok(Some(relayed)) => {
+                    answers.window.sent(relayed.tag);
+                    counts.bytes += relayed.size;
+                    counts.redelivered += u64::from(relayed.redelivered);
+                }
+                Ok(None) => {}
+                Err(failure) => {
+                    failed = Some(failure);
+                    return Ok(false);
+                }
+            }
+            Ok(out.len() < BURST)
+        });
+        if let Some(failure) = failed {
+            return Err(failure);
+        }
+        taken.map_err(|error| Failure::broker(Side::Source, Stage::Move, error))
+    }
+
+    /// Writes what is to be published.
+    fn publish(&mut self) -> Result<(), Failure> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let answers = &mut self.answers;
+        let written = self.destination.write(&self.out, |client, patience| {
+            client.read_available()?;
+            answers.take(client)?;
+            if answers.blocked && !interrupted() {
+                return Ok(true);
+            }
+            patience.lasts(ACCEPTED_NOTHING)
+        });
+        self.out.clear();
+        match written {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::broker(
+                Side::Destination,
+                Stage::Move,
+                ErrorKind::Interrupted.into(),
+            )),
+            Err(error) => Err(Failure::broker(Side::Destination, Stage::Move, error)),
+        }
+    }
+
+    /// Acknowledges what has been confirmed.
+    fn acknowledge(&mut self) -> Result<(), Failure> {
+        let Some((ack, count)) = self.answers.window.acknowledge() else {
+            return Ok(());
+        };
+        self.send_acks(&[ack])
+            .map_err(|error| self.of_source(Stage::Move, error))?;
+        self.counts.moved += count;
+        Ok(())
+    }
+
+    fn send_acks(&mut self, acks: &[Ack]) -> io::Result<()> {
+        let mut out = BytesMut::new();
+        for ack in acks {
+            method::encode_ack(&mut out, CHANNEL, DeliveryTag(ack.tag), ack.multiple);
+        }
+        let written = self
+            .source
+            .write(&out, |_, patience| patience.lasts(ACCEPTED_NOTHING))?;
+        if written {
+            Ok(())
+        } else {
+            Err(ErrorKind::Interrupted.into())
+        }
+    }
+
+    /// Waits for something to arrive, and reads it. Returns whether anything has.
+    fn wait(&mut self) -> Result<bool, Failure> {
+        let ready = Client::wait_for_either(&mut self.source, &mut self.destination, WAIT);
+        if !ready.map_err(|error| self.of_source(Stage::Move, error))? {
+            return Ok(false);
+        }
+        self.destination
+            .read_available()
+            .map_err(|error| Failure::broker(Side::Destination, Stage::Move, error))?;
+        self.source
+            .read_available()
+            .map_err(|error| self.of_source(Stage::Move, error))?;
+        Ok(true)
+    }
+
+    /// Fails if a side has not done for too long what it should have done.
+    fn check_patience(&mut self, arrived: u64) -> Result<(), Failure> {
+        let waiting = self.answers.window.waiting();
+        if waiting == 0 || self.answers.blocked || std::mem::take(&mut self.answers.settled) {
+            self.confirms.renew();
+        } else {
+            let undone = format!("has left {waiting} messages without a confirm");
+            let lasts = self.confirms.lasts(&undone);
+            lasts.map_err(|error| Failure::broker(Side::Destination, Stage::Move, error))?;
+        }
+        let owes = self.relay.is_within_message()
+            || !self.job.follow && self.counts.ready > 0 && self.answers.window.len() == 0;
+        if !owes || arrived != self.state.arrived {
+            self.deliveries.renew();
+            return Ok(());
+        }
+        let lasts = self.deliveries.lasts("has delivered nothing");
+        lasts
+            .map(drop)
+            .map_err(|_| Failure::Silent(self.counts.ready))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.answers.window.len() == 0 && !self.relay.is_within_message()
+    }
+
+    /// Asks for the length of the queue, unless that has been asked already.
+    fn ask(&mut self) -> Result<(), Failure> {
+        if self.state.asked.is_some() || self.state.cancelling {
+            return Ok(());
+        }
+        self.state.asked = Some(self.state.arrived);
+        let asked = self.source.ask_counts(self.job.queue);
+        asked.map_err(|error| self.of_source(Stage::Move, error))
+    }
+
+    /// Finds out whether the queue is empty, step by step. An answer may overtake deliveries that were sent before it, so
+    /// two are needed; and what is delivered before the consumer has ended is moved, too.
+    fn is_done(&mut self) -> Result<bool, Failure> {
+        if self.state.cancelled {
+            let (ready, consumers) = self
+                .source
+                .counts(self.job.queue)
+                .map_err(|error| self.of_source(Stage::Move, error))?;
+            self.counts.ready = u64::from(ready);
+            self.counts.other_consumers = consumers;
+            if ready == 0 {
+                return Ok(true);
+            }
+            self.consume()
+                .map_err(|error| self.of_source(Stage::Consume, error))?;
+        } else if self.state.found_empty < 2 {
+            self.ask()?;
+        } else if !self.state.cancelling && self.state.asked.is_none() {
+            self.state.cancelling = true;
+            let cancelled = self.source.cancel(CHANNEL.0, "leveretctl.shovel");
+            cancelled.map_err(|error| self.of_source(Stage::Move, error))?;
+        }
+        Ok(false)
+    }
+
+    /// Waits for the confirms of what has been published, but not for ever.
+    fn wait_for_the_rest(&mut self) -> Result<(), Failure> {
+        let deadline = Instant::now() + LAST_CONFIRMS;
+        let of = |error| Failure::broker(Side::Destination, Stage::Move, error);
+        while self.answers.window.waiting() > 0 && Instant::now() < deadline {
+            self.destination.wait(WAIT).map_err(of)?;
+            self.answers.take(&mut self.destination).map_err(of)?;
+        }
+        Ok(())
+    }
+
+    /// Acknowledges everything that has been confirmed.
+    fn acknowledge_the_rest(&mut self) -> io::Result<()> {
+        let acks = std::mem::take(&mut self.answers.window);
+        let before = acks.len() as u64;
+        let left = acks.waiting() as u64 + acks.back() as u64;
+        let acks = acks.acknowledge_the_rest();
+        self.send_acks(&acks)?;
+        self.counts.moved += before - left;
+        Ok(())
+    }
+
+    fn of_source(&self, stage: Stage, error: io::Error) -> Failure {
+        Failure::broker(Side::Source, stage, error)
+    }
+}
+
+impl Answers {
+    /// Takes what the destination has sent.
+    fn take(&mut self, client: &mut Client) -> io::Result<()> {
+        client.frames(|frame, payload| {
+            // The content of what came back is dropped: the source still has it.
+            if frame.kind != FrameKind::Method {
+                return Ok(true);
+            }
+            if method::peek_id(payload) == Some(BASIC_RETURN) {
+                self.window.returned();
+                return Ok(true);
+            }
+            let method = method::decode(payload).map_err(io::Error::other)?;
+            let (tag, multiple, good) = match method {
+                Method::Ack { tag, multiple } => (tag, multiple, true),
+                Method::Nack { tag, multiple, .. } => (tag, multiple, false),
+                Method::Other(AMQPClass::Connection(connection::AMQPMethod::Blocked(blocked))) => {
+                    self.blocked = true;
+                    let reason = blocked.reason;
+                    self.notes.push(format!(
+                        "the destination accepts nothing for now ({reason}): waiting"
+                    ));
+                    return Ok(true);
+                }
+                Method::Other(AMQPClass::Connection(connection::AMQPMethod::Unblocked(_))) => {
+                    self.blocked = false;
+                    self.notes
+                        .push("the destination accepts messages again".to_owned());
+                    return Ok(true);
+                }
+                _ => return check_frame(frame, payload),
+            };
+            self.settled = true;
+            match self.window.settle(tag.0, multiple, good) {
+                true => Ok(true),
+                false => Err(io::Error::other(format!(
+                    "the broker confirmed message {}, which was not published",
+                    tag.0
+                ))),
+            }
+        })
+    }
+}
+
+impl Source {
+    /// Takes a frame of the source. Returns the message that it completes.
+    fn take(
+        &mut self,
+        frame: Frame,
+        payload: &[u8],
+        relay: &mut Relay,
+        counts: &mut Counts,
+        out: &mut BytesMut,
+    ) -> Result<Option<Relayed>, Failure> {
+        match (frame.kind, frame.channel) {
+            (FrameKind::Header, CHANNEL) => {
+                return relay.header(payload, out).map_err(Failure::Unfit);
+            }
+            (FrameKind::Body, CHANNEL) => {
+                self.arrived += 1;
+                return relay.body(payload, out).map_err(Failure::Unfit);
+            }
+            (FrameKind::Method, _) => {}
+            _ => return Ok(None),
+        }
+        match method::peek_id(payload) {
+            Some(BASIC_DELIVER) => {
+                self.arrived += 1;
+                self.found_empty = 0;
+                relay.deliver(payload, out).map_err(Failure::Unfit)?;
+            }
+            Some(CONSUME_OK) => {}
+            Some(CANCEL_OK) => self.cancelled = true,
+            _ => self.take_other(frame, payload, counts)?,
+        }
+        Ok(None)
+    }
+
+    fn take_other(
+        &mut self,
+        frame: Frame,
+        payload: &[u8],
+        counts: &mut Counts,
+    ) -> Result<(), Failure> {
+        let of = |error| Failure::broker(Side::Source, Stage::Move, error);
+        match method::decode(payload).map_err(|error| of(io::Error::other(error)))? {
+            Method::Other(AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok))) => {
+                let nothing_came = self.asked.take() == Some(self.arrived);
+                self.found_empty = match ok.message_count == 0 && nothing_came {
+                    true => self.found_empty + 1,
+                    false => 0,
+                };
+                counts.ready = u64::from(ok.message_count);
+                counts.other_consumers = ok.consumer_count.saturating_sub(1);
+                Ok(())
+            }
+            Method::Other(AMQPClass::Basic(basic::AMQPMethod::Cancel(_))) => {
+                Err(Failure::QueueGone)
+            }
+            _ => check_frame(frame, payload).map(drop).map_err(of),
+        }
+    }
+}
