@@ -3,6 +3,7 @@
 use leveret::config::{Command, Config, ConfigError, Imported, TlsCommand};
 use leveret::ctl;
 use leveret::net::tls::{self, SelfSigned};
+use leveret::node::signals::EarlySignals;
 use leveret::node::{check_config, data_dir, logging, offline, private, start};
 use leveret::text::escape::{Form, escaped};
 use std::io::IsTerminal;
@@ -39,11 +40,13 @@ fn main() -> ExitCode {
     if called.is_some_and(|program| ctl::is_known(&program.to_string_lossy())) {
         return ctl::run_process(std::env::args_os());
     }
+    let early = EarlySignals::survive();
     let (config, command) = match Config::load(std::env::args_os()) {
         Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
     };
     if let Some(command) = command {
+        early.end_on_hangup();
         return match command {
             Command::CheckConfig => check_config(&config),
             Command::Backup { directory } => backup(directory, &config),
@@ -63,16 +66,16 @@ fn main() -> ExitCode {
         return ExitCode::from(data_dir::UNUSABLE);
     }
     let log = logging::start(&config);
-    let outcome = start::run(&config, &log, started);
+    let outcome = start::run(&config, &log, started, &early);
     // A reader that does not read must not keep the process from ending.
     log.flush(LAST_LINES);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Plain text on the last line, whatever the log's format and level.
-            let failure = failure.to_string();
+            let (status, failure) = (failure.status(), failure.to_string());
             eprintln!("leveret: error: {}", escaped(&failure, Form::Line));
-            ExitCode::FAILURE
+            ExitCode::from(status)
         }
     }
 }

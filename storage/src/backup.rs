@@ -29,6 +29,8 @@ pub(crate) struct Backup<'a> {
     pub(crate) log: &'a LogState,
     /// Held by the checkpoint while it works.
     pub(crate) working: &'a Mutex<()>,
+    /// Returns whether the store is closing, which does not wait for a backup.
+    pub(crate) is_closing: &'a dyn Fn() -> bool,
 }
 
 impl Backup<'_> {
@@ -36,7 +38,7 @@ impl Backup<'_> {
     /// synced on return.
     ///
     /// # Errors
-    /// The directory is not empty or cannot be written, or the store cannot be read.
+    /// The directory is not empty or cannot be written, the store cannot be read, or it is closing.
     pub(crate) fn to(&self, path: &Path) -> Result<(), StorageError> {
         let fail = |source| StorageError::Directory {
             action: "write a backup to",
@@ -52,8 +54,8 @@ impl Backup<'_> {
         let used = {
             let _still = self.working.lock();
             volumes.end_current();
-            self.sleds.copy_main(&copy.main(0), || Ok(()))?;
-            let last = copy_log(&self.log.all(), &copy).map_err(fail)?;
+            self.sleds.copy_main(&copy.main(0), || self.check_open())?;
+            let last = self.copy_log(&copy)?.map_err(fail)?;
             copy.write_clean_close(last)?;
             copy.write_last_segment(&Disk, last.seq).map_err(fail)?;
             let all = volumes.all().into_iter();
@@ -63,6 +65,7 @@ impl Backup<'_> {
         };
         fs::create_dir_all(&copy.volumes).map_err(fail)?;
         for number in used {
+            self.check_open()?;
             volumes.copy(number, &copy.volumes).map_err(fail)?;
         }
         // A new file name is durable only once its directory is synced.
@@ -74,24 +77,39 @@ impl Backup<'_> {
         }
         copy.write_marker(self.sleds.identity(), 0)
     }
+
+    fn check_open(&self) -> Result<(), StorageError> {
+        match (self.is_closing)() {
+            true => Err(StorageError::Closed),
+            false => Ok(()),
+        }
+    }
+
+    /// Copies the synced part of the log. The outer error is that the store is closing.
+    fn copy_log(&self, copy: &Directory) -> Result<io::Result<CleanClose>, StorageError> {
+        let mut last = CleanClose { seq: 0, end: 0 };
+        for segment in self.log.all() {
+            self.check_open()?;
+            if let Err(error) = copy_segment(&segment, copy) {
+                return Ok(Err(error));
+            }
+            last = CleanClose {
+                seq: segment.seq,
+                end: segment.end,
+            };
+        }
+        Ok(Ok(last))
+    }
 }
 
-/// Copies the synced part of the log.
-fn copy_log(segments: &[SegmentEnd], copy: &Directory) -> io::Result<CleanClose> {
-    let mut last = CleanClose { seq: 0, end: 0 };
-    for segment in segments {
-        let name = segment.path.file_name().unwrap_or_default();
-        let mut from = File::open(&segment.path)?.take(segment.end);
-        let mut to = File::create(copy.log.join(name))?;
-        io::copy(&mut from, &mut to)?;
-        to.flush()?;
-        to.sync_all()?;
-        last = CleanClose {
-            seq: segment.seq,
-            end: segment.end,
-        };
-    }
-    Ok(last)
+/// Copies the synced part of a segment of the log.
+fn copy_segment(segment: &SegmentEnd, copy: &Directory) -> io::Result<()> {
+    let name = segment.path.file_name().unwrap_or_default();
+    let mut from = File::open(&segment.path)?.take(segment.end);
+    let mut to = File::create(copy.log.join(name))?;
+    io::copy(&mut from, &mut to)?;
+    to.flush()?;
+    to.sync_all()
 }
 
 /// Copies a directory tree and syncs it, except for the entry of the copy itself in its parent directory.

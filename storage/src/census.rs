@@ -11,6 +11,7 @@ use crate::{
     extents::Runs,
     messages,
     options::Weigh,
+    progress::{Progress, Stage},
     ranges::RangeSet,
     read::load_span,
     replay::{Liveness, Published, liveness},
@@ -31,6 +32,7 @@ pub(crate) struct Census<'a> {
     pub(crate) volumes: &'a Volumes,
     pub(crate) log: &'a Path,
     pub(crate) weigh: Weigh,
+    pub(crate) progress: &'a Progress,
 }
 
 impl Census<'_> {
@@ -45,6 +47,8 @@ impl Census<'_> {
         published: &Published,
     ) -> Result<(Vec<RecoveredQueue>, Extents), StorageError> {
         let (mut queues, mut extents) = (Vec::new(), Extents::new());
+        let count = catalogue.queues.len() as u64;
+        self.progress.begin(Stage::Counting, count);
         for (&queue, entry) in &catalogue.queues {
             let spans = published.get(&queue).map_or(&[][..], Vec::as_slice);
             let live = self.queue(queue, entry, spans)?;
@@ -52,6 +56,7 @@ impl Census<'_> {
             if !live.is_empty() {
                 extents.insert(queue, live);
             }
+            self.progress.add(1);
         }
         queues.sort_by_key(|queue| queue.queue);
         Ok((queues, extents))

@@ -20,6 +20,7 @@ use crate::{
     io::sync_parent,
     log::{LogState, Next, SegmentEnd},
     options::Weigh,
+    pulse::{Beat, Doing},
     segment::{End, Segment},
     sled_store::panic_text,
     sled_sync,
@@ -64,6 +65,8 @@ pub(crate) struct Checkpoint<'a> {
     pub(crate) counters: &'a Counters,
     /// Locked while the checkpoint is working.
     pub(crate) working: &'a Mutex<()>,
+    /// Where this thread notes what it does.
+    pub(crate) beat: &'a Beat,
     pub(crate) weigh: Weigh,
     /// Damage in the log was accepted at startup.
     pub(crate) accept_losses: bool,
@@ -93,10 +96,12 @@ impl Checkpoint<'_> {
                 self.roll_after
             };
             let may_wait = self.disk_space.fits(self.log.bytes());
-            let done = match self
+            self.beat.note(Doing::Waiting);
+            let next = self
                 .log
-                .next_closed(patience.min(self.roll_after), may_wait)
-            {
+                .next_closed(patience.min(self.roll_after), may_wait);
+            self.beat.note(Doing::Working);
+            let done = match next {
                 Next::Stopped => return,
                 Next::Nothing => {
                     self.request_roll_if_useful();
@@ -160,6 +165,7 @@ impl Checkpoint<'_> {
             sleds: self.sleds,
             catalogue: self.catalogue,
             log: self.log,
+            beat: self.beat,
             disk_space: &self.disk_space,
             volume_size: self.volume_size,
             waste: self.waste,
@@ -174,7 +180,10 @@ impl Checkpoint<'_> {
         &self,
         action: impl FnOnce() -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
+        // A backup may hold it for long.
+        self.beat.note(Doing::Waiting);
         let _working = self.working.lock();
+        self.beat.note(Doing::Working);
         catch_unwind(AssertUnwindSafe(action)).unwrap_or_else(|panic| {
             Err(StorageError::Database {
                 path: self.sleds.path(),
@@ -217,6 +226,7 @@ impl Checkpoint<'_> {
             sleds: self.sleds,
             catalogue: self.catalogue,
             log: self.log,
+            beat: self.beat,
             segment,
             weigh: self.weigh,
             retrying,

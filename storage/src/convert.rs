@@ -4,6 +4,7 @@ use crate::{
     error::StorageError,
     messages,
     options::Weigh,
+    progress::{Progress, Stage},
     schema::{self, Chunk},
     sled_store::{Found, SledStore},
     volumes::Volumes,
@@ -21,6 +22,7 @@ pub(crate) fn into_volumes(
     main: &SledStore,
     volumes: &Volumes,
     weigh: Weigh,
+    progress: &Progress,
 ) -> Result<(), StorageError> {
     let mut older = Vec::new();
     main.scan(&[schema::CATALOGUE], |key, value| {
@@ -31,6 +33,8 @@ pub(crate) fn into_volumes(
         }
         Ok(())
     })?;
+    let from = schema::VERSION_WITHOUT_VOLUMES;
+    progress.begin(Stage::Converting { from }, older.len() as u64);
     for slice in older.chunks(SLICE) {
         let mut out = main.changes();
         let (number, volume) = volumes.current()?;
@@ -54,6 +58,7 @@ pub(crate) fn into_volumes(
                 out.remove(&key);
             }
             out.put(&schema::catalogue_key(*queue, *first), &new.encode());
+            progress.add(1);
             bodies.apply_if_large()?;
         }
         bodies.apply()?;

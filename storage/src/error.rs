@@ -90,7 +90,7 @@ pub enum StorageError {
         damage: bool,
     },
     /// sled does not finish an operation. Whatever it has not made durable is still in the log.
-    #[error("the database in {} has not finished {action} after {} seconds; nothing is lost: restart the broker; if this persists, check the disk and run `leveret check`", path.display(), after.as_secs())]
+    #[error("the store in {} has not finished {action} after {} seconds; nothing is lost: restart the broker; if this persists, check the disk and run `leveret check`", path.display(), after.as_secs())]
     Stuck {
         /// sled's directory, or the store's.
         path: PathBuf,
@@ -110,6 +110,26 @@ pub enum StorageError {
     /// The store was closed, or its storage thread ended.
     #[error("the store is closed")]
     Closed,
+}
+
+impl StorageError {
+    /// Returns whether trying again does not help, because the store has to be repaired first or is for another version.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            StorageError::Schema { .. }
+            | StorageError::Missing { .. }
+            | StorageError::DamagedLog { .. }
+            | StorageError::DamagedMessages { .. }
+            | StorageError::DamagedRecord { .. } => true,
+            StorageError::Database { damage, .. } => *damage,
+            StorageError::Directory { .. }
+            | StorageError::InUse { .. }
+            | StorageError::DiskFull { .. }
+            | StorageError::Stuck { .. }
+            | StorageError::WriteFailing { .. }
+            | StorageError::Closed => false,
+        }
+    }
 }
 
 fn holder(pid: Option<u32>) -> String {

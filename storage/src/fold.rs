@@ -23,6 +23,7 @@ use crate::{
     log::LogState,
     messages::{self, Large, Packer},
     options::Weigh,
+    pulse::{Beat, Doing},
     ranges::RangeSet,
     record::{self, Parsed, Record},
     schema::{self, Chunk, QueueMarks, is_large},
@@ -41,6 +42,8 @@ pub(crate) struct Fold<'a> {
     pub(crate) sleds: &'a Sleds,
     pub(crate) catalogue: &'a Mutex<Catalogue>,
     pub(crate) log: &'a LogState,
+    /// Where the checkpoint notes that it gets on.
+    pub(crate) beat: &'a Beat,
     pub(crate) segment: Arc<Segment>,
     pub(crate) weigh: Weigh,
     /// A previous attempt at this fold has failed.
@@ -280,6 +283,7 @@ impl Fold<'_> {
     /// Fails if the store is closing, so that it need not wait for a long fold. The next start discards what was done
     /// so far.
     fn check_running(&self) -> Result<(), StorageError> {
+        self.beat.note(Doing::Working);
         if self.log.is_stopped() {
             Err(StorageError::Closed)
         } else {

@@ -17,6 +17,7 @@ use crate::{
     disk_space::DiskSpace,
     error::StorageError,
     log::LogState,
+    pulse::{Beat, Doing},
     schema::{self, BodyKey, Chunk},
     sled_store::{Changes, Found},
     sleds::Sleds,
@@ -36,6 +37,8 @@ pub(crate) struct Housekeeping<'a> {
     pub(crate) sleds: &'a Sleds,
     pub(crate) catalogue: &'a Mutex<Catalogue>,
     pub(crate) log: &'a LogState,
+    /// Where the checkpoint notes that it gets on.
+    pub(crate) beat: &'a Beat,
     pub(crate) disk_space: &'a DiskSpace,
     /// The size at which a volume is full.
     pub(crate) volume_size: u64,
@@ -189,6 +192,7 @@ impl Housekeeping<'_> {
     }
 
     fn check_running(&self) -> Result<(), StorageError> {
+        self.beat.note(Doing::Working);
         if self.log.is_stopped() {
             Err(StorageError::Closed)
         } else {

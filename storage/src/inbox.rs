@@ -117,6 +117,8 @@ struct State {
     ended: bool,
     /// The storage thread should end its segment.
     roll: bool,
+    /// Since when somebody waits for the storage thread to answer.
+    asked: Option<Instant>,
     /// Why the last write failed; `None` once one succeeds.
     failing: Option<String>,
 }
@@ -187,6 +189,7 @@ impl Inbox {
             stuck: false,
             ended: false,
             roll: false,
+            asked: None,
             failing: None,
         };
         Inbox {
@@ -241,7 +244,8 @@ impl Inbox {
         }
         let waits = state.lazy_since.is_some() && !state.timed;
         let something = state.takeable() > 0 && (state.urgent || waits);
-        if something || state.stuck || state.roll || state.stop != Stop::No {
+        if something || state.stuck || state.roll || state.asked.is_some() || state.stop != Stop::No
+        {
             state.idle = false;
             self.arrived.notify_one();
         }
@@ -322,6 +326,7 @@ impl Inbox {
     pub(crate) fn take(&self, buffer: &mut Vec<Pending>) -> Task {
         let mut state = self.state.lock();
         loop {
+            state.asked = None;
             if !state.committing_directly {
                 if state.stop == Stop::Abandon {
                     return Task::Stop;
@@ -360,6 +365,18 @@ impl Inbox {
         let mut state = self.state.lock();
         state.roll = true;
         self.call_thread(&mut state);
+    }
+
+    /// Asks the storage thread for an answer, which it gives as soon as it has nothing else to do.
+    pub(crate) fn ask(&self) {
+        let mut state = self.state.lock();
+        state.asked.get_or_insert_with(Instant::now);
+        self.call_thread(&mut state);
+    }
+
+    /// Returns for how long the storage thread has not answered; `None` if it has.
+    pub(crate) fn unanswered(&self) -> Option<Duration> {
+        self.state.lock().asked.map(|asked| asked.elapsed())
     }
 
     /// Records that `batches` batches of `bytes` bytes are committed.

@@ -36,6 +36,8 @@ mod io;
 mod log;
 mod messages;
 mod options;
+mod progress;
+mod pulse;
 mod ranges;
 mod read;
 mod record;
@@ -63,6 +65,7 @@ mod writer;
 
 pub use error::StorageError;
 pub use options::{FreeSpace, Options, Weigh, free_space};
+pub use progress::{Progress, Stage, Step};
 pub use spill::{Spill, Spilled};
 pub use stats::{Extent, Health, Latency, RecoveredQueue, Report, Stats};
 pub use store::{Group, Opened, Store};

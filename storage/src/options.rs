@@ -2,8 +2,11 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
+
+use crate::progress::Progress;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -55,6 +58,8 @@ pub struct Options {
     pub weigh: Weigh,
     /// Returns the free disk space: the checkpoint copies only what fits.
     pub free_space: FreeSpace,
+    /// Where opening notes how far it is.
+    pub progress: Arc<Progress>,
 }
 
 impl Options {
@@ -87,6 +92,7 @@ impl Default for Options {
             accept_losses: false,
             weigh: |_| 0,
             free_space,
+            progress: Arc::default(),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     io::{Disk, sync_parent},
     log::{self, SegmentEnd},
     options::Options,
+    progress::Stage,
     replay::Replay,
     schema::{self, Chunk, QueueMarks},
     segment::{End, Segment},
@@ -77,6 +78,7 @@ pub(crate) fn recover(directory: &Directory, options: &Options) -> Result<Recove
         volumes: &volumes,
         log: &directory.log,
         weigh: options.weigh,
+        progress: &options.progress,
     };
     let (queues, extents) = census.take(&catalogue, &published)?;
     let sleds = Sleds::new(directory, marker, options.cache_capacity, main, volumes);
@@ -136,7 +138,7 @@ fn convert_older(
     report: &mut Report,
 ) -> Result<(), StorageError> {
     let volumes = find_volumes(directory, options, &UsageDelta::default())?;
-    convert::into_volumes(main, &volumes, options.weigh)?;
+    convert::into_volumes(main, &volumes, options.weigh, &options.progress)?;
     report
         .repairs
         .push(format!("converted to schema {}", schema::VERSION));
@@ -199,6 +201,8 @@ fn load_catalogue(
     options: &Options,
     report: &mut Report,
 ) -> Result<(Catalogue, UsageDelta), StorageError> {
+    let progress = &options.progress;
+    progress.begin(Stage::Catalogue, 0);
     let mut catalogue = Catalogue::default();
     let mut usage = UsageDelta::default();
     let losses = &mut report.losses;
@@ -224,6 +228,7 @@ fn load_catalogue(
     })?;
     let (mut out, mut discarded) = (store.changes(), 0);
     store.scan(&[schema::CATALOGUE], |key, value| {
+        progress.add(1);
         let (queue, first) = schema::parse_catalogue_key(key).unwrap_or((QueueId(0), Position(0)));
         match value
             .and_then(Chunk::decode)
@@ -271,6 +276,8 @@ fn replay(
     }
     report.clean =
         clean.is_some_and(|clean| clean.seq == last || (clean.seq == 0 && segments.is_empty()));
+    let (progress, mut read) = (&options.progress, 0);
+    progress.begin(Stage::Log, total_bytes(&segments)?);
     let mut replay = Replay::new(options.weigh);
     for (at, segment) in segments.iter().enumerate() {
         let end = match (segments.get(at + 1), clean) {
@@ -278,7 +285,11 @@ fn replay(
             (None, Some(CleanClose { seq, end })) if seq == segment.header.seq => End::Known(end),
             (None, _) => End::Torn,
         };
-        let scan = replay.read(segment, end, options.accept_losses)?;
+        let scan = replay.read(segment, end, options.accept_losses, |offset| {
+            progress.reach(read + offset);
+        })?;
+        read += segment.file_len()?;
+        progress.reach(read);
         if at + 1 == segments.len() {
             // A killed process leaves unsynced writes in the page cache. From now on they count as found, so they must
             // survive a power cut.
@@ -295,6 +306,11 @@ fn replay(
         }
     }
     Ok(replay)
+}
+
+/// Returns the size of all segments, a space that is allocated and not used yet included.
+fn total_bytes(segments: &[Arc<Segment>]) -> Result<u64, StorageError> {
+    segments.iter().map(|segment| segment.file_len()).sum()
 }
 
 /// Opens the segments that are not in sled yet, which must have no gaps, and removes those that are.

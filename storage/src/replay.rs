@@ -56,7 +56,7 @@ impl Replay {
         }
     }
 
-    /// Reads a whole segment; segments must be read in order.
+    /// Reads a whole segment; segments must be read in order. Calls `reached` with the offset of every record.
     ///
     /// # Errors
     /// The segment cannot be read, or it is damaged and `accept_losses` is off.
@@ -65,6 +65,7 @@ impl Replay {
         segment: &Arc<Segment>,
         end: End,
         accept_losses: bool,
+        reached: impl Fn(u64),
     ) -> Result<Scan, StorageError> {
         // A span must not contain lost bytes, because reading it would fail.
         let losses = if accept_losses {
@@ -75,6 +76,7 @@ impl Replay {
         let seq = segment.header.seq;
         let scan = segment.scan(end, accept_losses, |offset, record| {
             self.add(seq, offset, record, &losses);
+            reached(offset);
             Ok(())
         })?;
         self.closed.push(SegmentEnd {

@@ -1,11 +1,13 @@
 //! The store: two threads and the state that they share.
 
+mod close;
+
 use std::{
     path::Path,
     sync::{Arc, OnceLock, atomic::Ordering},
     task::Waker,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -24,6 +26,8 @@ use crate::{
     io::{Disk, LogIo},
     log::{FoldDelay, Log, LogState},
     options::Options,
+    progress::Progress,
+    pulse::{Beat, Pulse},
     read::{ReadRequest, Reader},
     recover,
     sleds::Sleds,
@@ -42,6 +46,8 @@ pub struct Opened {
     pub queues: Vec<RecoveredQueue>,
     /// What was found and done.
     pub report: Report,
+    /// Where whoever restores more from the store notes how far it is: that of the options.
+    pub progress: Arc<Progress>,
 }
 
 /// The durable storage of the broker. Clones share one store; dropping the last one closes it.
@@ -68,12 +74,21 @@ struct Shared {
     log: Arc<LogState>,
     catalogue: Arc<Mutex<Catalogue>>,
     counters: Arc<Counters>,
+    /// What the threads do.
+    beats: Beats,
     /// Locked while the checkpoint is working.
     working: Mutex<()>,
     /// The live messages at opening, until they are asked for.
     extents: Mutex<Extents>,
     /// `None` once closed.
     disk: Mutex<Option<Arc<OpenDisk>>>,
+}
+
+/// Where the threads note what they do.
+#[derive(Default)]
+struct Beats {
+    storage: Arc<Beat>,
+    checkpoint: Beat,
 }
 
 /// See [`Store::group`].
@@ -91,10 +106,6 @@ impl Drop for Group {
 
 /// The most bytes that a submitter commits directly.
 const DIRECT_BYTES: usize = 32 << 10;
-
-/// How long the checkpoint may take to notice that the store is closing. It checks between messages; anything longer is
-/// a call to sled that does not return.
-const CHECKPOINT_END: Duration = Duration::from_secs(20);
 
 /// A submitter that commits in place of the storage thread.
 struct DirectCommit<'a> {
@@ -150,6 +161,7 @@ impl Store {
             fast_sync: options.fast_sync,
             catalogue: Arc::new(Mutex::new(found.catalogue)),
             counters: Arc::new(Counters::default()),
+            beats: Beats::default(),
             working: Mutex::new(()),
             extents: Mutex::new(found.extents),
             disk: Mutex::new(Some(Arc::new(OpenDisk {
@@ -179,6 +191,7 @@ impl Store {
             definitions: found.definitions,
             queues: found.queues,
             report: found.report,
+            progress: options.progress,
         })
     }
 
@@ -288,8 +301,28 @@ impl Store {
             sleds: &disk.sleds,
             log: &shared.log,
             working: &shared.working,
+            is_closing: &|| shared.inbox.stopping() != Stop::No,
         }
         .to(path)
+    }
+
+    /// Asks the storage thread for an answer, which [`Store::hung`] looks for later.
+    pub fn ask(&self) {
+        self.0.shared.inbox.ask();
+    }
+
+    /// Returns which thread of the store hangs, for operators; `None` if all of them wait for work, get on with it, or
+    /// wait for a disk that is slow. Ask the storage thread ([`Store::ask`]) some time before: a thread that waits for
+    /// work and does not answer has missed its wake-up.
+    pub fn hung(&self) -> Option<String> {
+        let shared = &self.0.shared;
+        let pulse = Pulse {
+            ended: shared.inbox.has_ended(),
+            storage: shared.beats.storage.look(),
+            unanswered: shared.inbox.unanswered(),
+            checkpoint: shared.beats.checkpoint.look(),
+        };
+        pulse.complaint()
     }
 
     /// Returns whether the backlog exceeds its high mark: stop reading from publishers then.
@@ -350,6 +383,12 @@ impl Store {
         }
     }
 
+    /// Returns for how long the storage thread has not answered.
+    #[cfg(test)]
+    pub(crate) fn unanswered(&self) -> Option<Duration> {
+        self.0.shared.inbox.unanswered()
+    }
+
     /// Makes sled fail once, after this many more batches.
     #[cfg(test)]
     pub(crate) fn fail_sled_after(&self, batches: i64) {
@@ -398,6 +437,7 @@ impl Shared {
             commit_size: options.commit_size,
             catalogue: Arc::clone(&self.catalogue),
             counters: Arc::clone(&self.counters),
+            beat: Arc::clone(&self.beats.storage),
             work: Work::default(),
         };
         let writer = Arc::clone(self.writer.get_or_init(|| Arc::new(Mutex::new(writer))));
@@ -413,6 +453,7 @@ impl Shared {
                         catalogue: &shared.catalogue,
                         counters: &shared.counters,
                         working: &shared.working,
+                        beat: &shared.beats.checkpoint,
                         weigh: options.weigh,
                         accept_losses: options.accept_losses,
                         volume_size: options.volume_size,
@@ -433,83 +474,6 @@ impl Shared {
             .spawn(move || writer::run(&writer))
             .inspect_err(|_| self.log.stop())?;
         Ok(Threads { writer, checkpoint })
-    }
-}
-
-impl Owner {
-    fn stop(&self, how: Stop) -> Result<(), StorageError> {
-        let mut threads = self.threads.lock();
-        let Some(Threads { writer, checkpoint }) = threads.take() else {
-            return Ok(());
-        };
-        self.shared.inbox.stop(how);
-        // The last clone may be dropped in a sink or a message, on the storage thread itself, which then ends by
-        // itself.
-        let own_thread = writer.thread().id() == thread::current().id();
-        let ending = if own_thread {
-            Ok(Ending::Aborted)
-        } else {
-            writer.join()
-        };
-        self.shared.log.stop();
-        let checkpoint = join_within(CHECKPOINT_END, checkpoint);
-        let result = match ending {
-            Ok(Ending::Drained(end)) => self.shared.directory.write_clean_close(end),
-            Ok(Ending::Aborted) if how == Stop::Abandon || own_thread => Ok(()),
-            Ok(Ending::Aborted) => Err(self.shared.not_written()),
-            Err(_) => Err(StorageError::Closed),
-        };
-        match checkpoint {
-            Some(Ok(())) => {}
-            Some(Err(_)) => {
-                tracing::error!(
-                    "the checkpoint thread panicked; nothing is lost: the next start replays the log"
-                );
-            }
-            // It keeps the directory until this process ends.
-            None => {
-                return result.and(Err(StorageError::Stuck {
-                    path: self.shared.directory.path.clone(),
-                    action: "folding",
-                    after: CHECKPOINT_END,
-                }));
-            }
-        }
-        if let Some(disk) = self.shared.disk.lock().take() {
-            release(disk);
-        }
-        result
-    }
-}
-
-/// Waits for a thread to end, up to `patience`.
-fn join_within<T>(patience: Duration, thread: JoinHandle<T>) -> Option<thread::Result<T>> {
-    let until = Instant::now() + patience;
-    while !thread.is_finished() {
-        if Instant::now() >= until {
-            return None;
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    Some(thread.join())
-}
-
-/// Releases the directory once nobody reads from it any more: whoever closes a store may open it again.
-fn release(mut disk: Arc<OpenDisk>) {
-    while let Err(read) = Arc::try_unwrap(disk).map(drop) {
-        disk = read;
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
-impl Shared {
-    fn not_written(&self) -> StorageError {
-        let reason = self
-            .counters
-            .health()
-            .write
-            .unwrap_or_else(|| "no reason known".to_owned());
-        StorageError::WriteFailing { reason }
     }
 }
 

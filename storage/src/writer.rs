@@ -26,6 +26,7 @@ use crate::{
     directory::CleanClose,
     inbox::{DirectOutcome, Inbox, Pending, Stop, Task},
     log::{Log, LogState, Placed},
+    pulse::{Beat, Doing},
     stats::Counters,
     types::{Position, QueueId},
 };
@@ -48,6 +49,8 @@ pub(crate) struct Writer {
     pub(crate) commit_size: usize,
     pub(crate) catalogue: Arc<Mutex<Catalogue>>,
     pub(crate) counters: Arc<Counters>,
+    /// Where this thread, or whoever commits in its place, notes what it does.
+    pub(crate) beat: Arc<Beat>,
     pub(crate) work: Work,
 }
 
@@ -102,20 +105,28 @@ impl Drop for EndNotice {
 
 /// Runs until the store stops.
 pub(crate) fn run(writer: &Mutex<Writer>) -> Ending {
-    let (inbox, counters) = {
+    let (inbox, counters, beat) = {
         let writer = writer.lock();
-        (Arc::clone(&writer.inbox), Arc::clone(&writer.counters))
+        let beat = Arc::clone(&writer.beat);
+        (
+            Arc::clone(&writer.inbox),
+            Arc::clone(&writer.counters),
+            beat,
+        )
     };
     let _notice = EndNotice(Arc::clone(&inbox), counters);
     let mut batches = Vec::new();
     let ending = loop {
+        beat.note(Doing::Waiting);
         // Not locked while waiting, so that others may commit then.
         let what = inbox.take(&mut batches);
+        beat.note(Doing::Working);
         let mut writer = writer.lock();
         let committed = match what {
             Task::Commit => writer.commit_all(&mut batches),
             Task::Retry => writer.retry_stuck(),
             Task::Roll => {
+                beat.note(Doing::Disk);
                 // If this fails, the next commit tries again and reports it.
                 let _ = writer.log.roll();
                 Ok(())
@@ -209,6 +220,14 @@ impl Writer {
         if cost > self.commit_size || !bounded || !self.log.fits(max) {
             return DirectOutcome::Returned(batches);
         }
+        self.beat.note(Doing::Working);
+        let outcome = self.commit_small(batches);
+        // The storage thread, which has slept meanwhile.
+        self.beat.note(Doing::Waiting);
+        outcome
+    }
+
+    fn commit_small(&mut self, batches: Vec<Pending>) -> DirectOutcome {
         let mut pending = batches.into_iter().peekable();
         let (load, to_write) = self.build(&mut pending);
         debug_assert!(
@@ -256,7 +275,10 @@ impl Writer {
     fn write(&mut self) -> io::Result<()> {
         let commit = &mut self.work.commit;
         let start = Instant::now();
-        let placed = self.log.append(&mut commit.block, commit.records)?;
+        self.beat.note(Doing::Disk);
+        let placed = self.log.append(&mut commit.block, commit.records);
+        self.beat.note(Doing::Working);
+        let placed = placed?;
         let counters = &self.counters;
         counters.committed_in(start.elapsed());
         let written = commit.block.len() as u64;
@@ -324,6 +346,8 @@ impl Writer {
                 self.work.warned_at = Some(Instant::now());
             }
             self.log_state.wait_change(Duration::from_millis(100));
+            // Publishers wait, but this thread does not hang: whether the checkpoint does is seen there.
+            self.beat.note(Doing::Working);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::domain::connections::{ConnectionInfo, log_connection};
 use crate::net::{
     Acceptor, Arrival, ByteStream, Ends, Listener, Source, Stream, StreamPlace, StreamService,
 };
+use crate::plumbing::ports::Users;
 use crate::plumbing::stopped;
 use crate::plumbing::system;
 use parking_lot::Mutex;
@@ -19,8 +20,6 @@ use tokio::task::JoinSet;
 
 /// The minimum time between two log lines about the same problem.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
-/// How long connections may take to close when the broker stops.
-const GOODBYE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// What serves AMQP connections, whatever they come from. Copies share its places.
 #[derive(Clone)]
@@ -43,12 +42,12 @@ impl Sessions {
         }
     }
 
-    /// Serves these listeners until `stop` becomes true, then closes all connections (320 CONNECTION_FORCED) and waits
-    /// briefly for them.
+    /// Serves these listeners until `stop` becomes true, then tells all connections to close (320 CONNECTION_FORCED). Whoever
+    /// stops the broker waits for them.
     pub async fn serve(self, listeners: Vec<Listener>, mut stop: watch::Receiver<bool>) {
         let mut listening = JoinSet::new();
         for listener in listeners {
-            let (orders, stop) = (self.broker.service.ports.add(), stop.clone());
+            let (orders, stop) = (self.broker.service.ports.add(Users::Clients), stop.clone());
             let sessions = self.clone();
             listening.spawn(async move {
                 let serve = |source: Source, mut end| {
@@ -70,10 +69,6 @@ impl Sessions {
         self.broker
             .connections
             .close_all("broker forced connection closure with reason 'shutdown'");
-        let deadline = tokio::time::Instant::now() + GOODBYE_TIMEOUT;
-        while self.broker.connections.count() > 0 && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
     }
 
     /// Accepts connections forever, up to the limit; further ones wait until another closes.
@@ -133,6 +128,10 @@ impl Sessions {
     ) -> impl Future<Output = ()> + Send + 'static {
         let broker = self.broker;
         let (info, mailbox) = broker.connections.add(ends);
+        // Looked at when it is in the list: whoever turns clients away comes later and finds it there.
+        if let Some(reason) = broker.service.turns_away() {
+            broker.connections.close(info.id, reason);
+        }
         // Probes connect and close, every few seconds: a client is logged when it has logged in.
         log_connection!(debug, info, id = %info.id, "accepting AMQP connection");
         let session = Session::new(socket, broker.clone(), info.clone(), mailbox);
@@ -165,6 +164,9 @@ impl Forwarded {
 
 impl StreamService for Forwarded {
     fn reserve(&self) -> Option<StreamPlace> {
+        if self.sessions.broker.service.turns_away().is_some() {
+            return None;
+        }
         let place = self.sessions.places.clone().try_acquire_owned();
         let place = place.inspect_err(|_| self.sessions.log_full()).ok()?;
         let (sessions, runtime) = (self.sessions.clone(), self.runtime.clone());

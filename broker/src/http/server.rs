@@ -10,6 +10,7 @@ use crate::manage::AdminContext;
 use crate::manage::metrics::Scraper;
 use crate::net::{Acceptor, Arrival, Ends, Listener, Source, Stream, StreamService};
 use crate::plumbing::aside::Aside;
+use crate::plumbing::ports::Users;
 use crate::plumbing::slots::{ConnectionSlot, ConnectionSlots};
 use crate::plumbing::stopped;
 use axum::Router;
@@ -80,7 +81,7 @@ impl Site {
         aside: Arc<Aside>,
         stop: watch::Receiver<bool>,
     ) {
-        let orders = context.broker.service.ports.add();
+        let orders = context.broker.service.ports.add(Users::Operators);
         let serve = |source: Source, mut end: watch::Receiver<bool>| {
             let (site, aside) = (self.clone(), aside.clone());
             async move {

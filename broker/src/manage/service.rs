@@ -28,7 +28,7 @@ impl Operations {
             Request::StartApp => self.start_app(),
             Request::Reset => self.reset(),
             Request::SuspendListeners => self.while_it_runs(|broker| {
-                let closed = broker.service.ports.set_open(false);
+                let closed = broker.suspend();
                 closed.map_err(failed("cannot close the ports"))?;
                 Ok(Response::Ok)
             }),

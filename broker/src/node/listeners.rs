@@ -1,6 +1,6 @@
 //! Everything that the broker listens on: all of it, or the broker does not start.
 
-use super::start::Failure;
+use super::failure::Failure;
 use crate::amqp::listener::{Forwarded, Sessions};
 use crate::config::{Config, ListenerSpec, Place};
 use crate::http::server::Site;

@@ -6,10 +6,12 @@
 
 pub mod check_config;
 pub mod data_dir;
+pub mod failure;
 mod listeners;
 pub mod logging;
 pub mod offline;
 pub mod private;
 pub mod reload;
+mod service;
 pub mod signals;
 pub mod start;

@@ -10,6 +10,8 @@ use leveret_storage::{Options, StorageError};
 use crate::config::Command;
 use crate::domain::durable::Definition;
 use crate::engine::queue::body_bytes;
+use crate::node::service::Reporter;
+use crate::node::service::reporter::Report;
 use crate::text::escape::{Form, escaped};
 
 /// The output of a command, and its exit status.
@@ -30,6 +32,16 @@ pub fn run(command: &Command, data_dir: &Path) -> Result<Outcome, StorageError> 
         weigh: body_bytes,
         ..Options::new(data_dir.join("store"))
     };
+    let progress = options.progress.clone();
+    let look = move || {
+        let step = progress.step();
+        Report {
+            text: step.to_string(),
+            mark: step.done,
+        }
+    };
+    // Without a thread for it, it is not reported.
+    let _reporter = Reporter::on_terminal(look).ok();
     let findings = salvage::check(&options)?;
     if *command == Command::Check {
         return Ok(checked(&findings));

@@ -1,7 +1,11 @@
 //! Signal handling: TERM, INT and QUIT stop the broker, HUP reloads its configuration. No other signal
 //! ends it, except those that report a fault in the process itself.
 
+use signal_hook::consts::SIGHUP;
+use signal_hook::{flag, low_level};
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Returns the signals, real-time ones included, that would end or stop a process without a handler. PIPE is not among
@@ -31,18 +35,52 @@ fn ignored() -> impl Iterator<Item = i32> {
     named.into_iter().map(S::as_raw).chain(more)
 }
 
-/// Returns the signal that reloads the configuration, and makes the process ignore all signals that
-/// must not end it. Call it before there is anything to lose.
+/// What has been done about signals since the process began.
+#[derive(Debug)]
+pub struct EarlySignals {
+    hung_up: Arc<AtomicBool>,
+    is_mortal: Arc<AtomicBool>,
+}
+
+impl EarlySignals {
+    /// Makes the process survive all signals that must not end a broker. Call it first of all: whoever starts a broker may
+    /// send one at once.
+    pub fn survive() -> Self {
+        let early = EarlySignals {
+            hung_up: Arc::default(),
+            is_mortal: Arc::default(),
+        };
+        // The system refuses only handlers of signals that do not exist.
+        let _ = flag::register_conditional_default(SIGHUP, early.is_mortal.clone());
+        let _ = flag::register(SIGHUP, early.hung_up.clone());
+        let unused = Arc::new(AtomicBool::new(false));
+        for number in ignored() {
+            // The handler stays installed even though nothing looks.
+            let _ = flag::register(number, unused.clone());
+        }
+        early
+    }
+
+    /// Makes SIGHUP end the process again: it is no broker, and its terminal is gone.
+    pub fn end_on_hangup(&self) {
+        self.is_mortal.store(true, Ordering::SeqCst);
+        if self.hung_up() {
+            // Not reached: the default is to end.
+            let _ = low_level::emulate_default_handler(SIGHUP);
+        }
+    }
+
+    /// Returns whether SIGHUP has come since the last call.
+    pub fn hung_up(&self) -> bool {
+        self.hung_up.swap(false, Ordering::SeqCst)
+    }
+}
+
+/// Returns the signal that reloads the configuration.
 ///
 /// # Errors
 /// When the system refuses a handler.
-pub fn install_reload() -> io::Result<Signal> {
-    for number in ignored() {
-        // The handler stays installed even though nothing listens.
-        if let Err(error) = signal(SignalKind::from_raw(number)) {
-            tracing::debug!(number, %error, "cannot install a handler for this signal");
-        }
-    }
+pub fn hangups() -> io::Result<Signal> {
     signal(SignalKind::hangup())
 }
 

@@ -4,24 +4,27 @@ use crate::amqp::listener::Sessions;
 use crate::config::Config;
 use crate::control::server::AdminSocket;
 use crate::domain::broker::Broker;
-use crate::domain::recovery::{self, RecoveryError};
+use crate::domain::recovery;
 use crate::domain::shortage;
-use crate::manage::definitions::{self, LoadError};
+use crate::manage::definitions;
 use crate::manage::{AdminContext, Settings, statistics};
-use crate::net::Service;
-use crate::net::tls::{self, Tls, TlsError, TlsSettings};
+use crate::net::tls::{self, Tls, TlsSettings};
+use crate::net::{Bound, Service};
+use crate::node::failure::Failure;
 use crate::node::listeners::{Listeners, shown};
 use crate::node::private;
 use crate::node::reload::Reloader;
-use crate::node::signals::{self, StopSignals};
+use crate::node::service::reporter::Report;
+use crate::node::service::{self, Notifier, Reporter, Status, Watchdog};
+use crate::node::signals::{self, EarlySignals, StopSignals};
 use crate::plumbing::aside::Aside;
 use crate::plumbing::log::Log;
+use crate::plumbing::stopped;
 use crate::plumbing::system;
-use leveret_storage::{Options, Store};
+use leveret_storage::{Options, Progress, Store};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use thiserror::Error;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
@@ -29,51 +32,20 @@ use tokio::sync::watch;
 /// for up to a millisecond, and with tokio's default of 61 a quiet client waited behind a flood of
 /// others: 60 ms at the 99th percentile.
 const SOCKET_POLL_INTERVAL: u32 = 3;
+/// How long tasks may take to end once the store is closed.
+const LAST_TASKS: Duration = Duration::from_secs(2);
 
-/// Why the broker did not start, or did not stop cleanly: one line each.
-#[derive(Debug, Error)]
-pub enum Failure {
-    /// The store does not open or close.
-    #[error(transparent)]
-    Storage(#[from] leveret_storage::StorageError),
-    /// What is stored cannot be restored.
-    #[error(transparent)]
-    Recovery(#[from] RecoveryError),
-    /// See [`definitions::load_configured`].
-    #[error("cannot load definitions: {0}")]
-    Definitions(#[from] LoadError),
-    /// Certificates or keys cannot be used.
-    #[error("cannot set up TLS: {0}")]
-    Tls(#[from] TlsError),
-    /// Nobody could log in as the settings say.
-    #[error("cannot start: {0}")]
-    Logins(String),
-    /// A port cannot be had.
-    #[error("cannot listen on {address}: {reason}")]
-    Listen {
-        /// The address and port.
-        address: String,
-        /// Why, and what to do.
-        reason: String,
-    },
-    /// The socket for leveretctl cannot be had.
-    #[error("cannot open the admin socket {path}: {reason}")]
-    Admin {
-        /// The data directory.
-        path: String,
-        /// The system's error.
-        reason: std::io::Error,
-    },
-    /// Everything else.
-    #[error("cannot start: {0}")]
-    System(#[from] std::io::Error),
-}
-
-/// Runs the broker until it is told to stop. `started` is when the process started, for the log.
+/// Runs the broker until it is told to stop. `started` is when the process started, for the log; `early` are the signals
+/// that have come since.
 ///
 /// # Errors
 /// When it cannot start, or the store cannot be closed.
-pub fn run(config: &Config, log: &Log, started: Instant) -> Result<(), Failure> {
+pub fn run(
+    config: &Config,
+    log: &Log,
+    started: Instant,
+    early: &EarlySignals,
+) -> Result<(), Failure> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         pid = std::process::id(),
@@ -105,7 +77,10 @@ pub fn run(config: &Config, log: &Log, started: Instant) -> Result<(), Failure> 
         .enable_all()
         .event_interval(SOCKET_POLL_INTERVAL)
         .build()?;
-    runtime.block_on(serve(config, log, started))
+    let outcome = runtime.block_on(serve(config, log, started, early));
+    // What blocks there, such as a login that waits for another server, must not keep the process from ending.
+    runtime.shutdown_timeout(LAST_TASKS);
+    outcome
 }
 
 /// Returns the files that were read, for the log; `None` if there was none.
@@ -115,30 +90,18 @@ fn config_files(config: &Config) -> Option<String> {
     (!files.is_empty()).then(|| files.join(","))
 }
 
-async fn serve(config: &Config, log: &Log, started: Instant) -> Result<(), Failure> {
-    let hangups = signals::install_reload()?;
+async fn serve(
+    config: &Config,
+    log: &Log,
+    started: Instant,
+    early: &EarlySignals,
+) -> Result<(), Failure> {
+    let hangups = signals::hangups()?;
+    let notifier = Notifier::from_environment();
     private::restrict_permissions(&config.data_dir);
     let tls = Tls::open(TlsSettings::from(config))?;
     // Before the port is open: a broker without its data must not serve anybody.
-    let defaults = Options::new(config.data_dir.join("store"));
-    // If one thread serves all connections, none of them may block it.
-    let single_threaded = tokio::runtime::Handle::current().metrics().num_workers() < 2;
-    let opened = Store::open(Options {
-        weigh: crate::engine::queue::body_bytes,
-        fast_sync: if single_threaded {
-            Duration::ZERO
-        } else {
-            defaults.fast_sync
-        },
-        ..defaults
-    })?;
-    log_store_report(&opened.report);
-    let broker = Arc::new(recovery::recover(config, opened)?);
-    broker
-        .statistics
-        .set_interval(config.collect_statistics_interval);
-    definitions::load_configured(&broker, config)?;
-    broker.use_logins(broker.prepare_logins(config).map_err(Failure::Logins)?);
+    let broker = open_broker(config, &notifier)?;
     // Alarms are in force before the first publisher connects.
     shortage::check(&broker, &config.data_dir);
     tokio::spawn(shortage::watch(broker.clone(), config.data_dir.clone()));
@@ -165,28 +128,22 @@ async fn serve(config: &Config, log: &Log, started: Instant) -> Result<(), Failu
     let sessions = Sessions::new(broker.clone());
     let bound = context.listeners.clone();
     let listeners = listeners.serve_http(&context, &sessions, &aside, &stopped);
-    let mut stop_signals = StopSignals::install()?;
-    tokio::spawn(async move {
-        let name = stop_signals.next().await;
-        tracing::info!(signal = name, "stopping");
-        stop.send_replace(true);
-    });
+    let hurry = stop_on(StopSignals::install()?, stop);
     tokio::spawn(tls::watch(tls.clone()));
+    log_ready(config, &bound, started);
+    let status = Status::new(&notifier, &bound, broker.service.condition());
+    status.ready();
+    tokio::spawn(status.clone().follow());
+    let reloader = Reloader::new(broker.clone(), config, settings, log.clone(), tls);
     tokio::spawn(reload_on(
         hangups,
-        Reloader::new(broker.clone(), config, settings, log.clone(), tls),
+        early.hung_up(),
+        reloader,
+        status,
+        stopped.clone(),
     ));
-    tracing::info!(
-        address = shown(&bound, Service::Amqp, false).map(tracing::field::display),
-        tls = shown(&bound, Service::Amqp, true).map(tracing::field::display),
-        management = shown(&bound, Service::Management, false).map(tracing::field::display),
-        management_tls = shown(&bound, Service::Management, true).map(tracing::field::display),
-        prometheus = shown(&bound, Service::Prometheus, false).map(tracing::field::display),
-        prometheus_tls = shown(&bound, Service::Prometheus, true).map(tracing::field::display),
-        data_dir = %config.data_dir.display(),
-        startup_ms = started.elapsed().as_millis() as u64,
-        "ready"
-    );
+    // Without one, the service manager restarts a broker that is well; but a machine that has no threads left is not.
+    let watchdog = Watchdog::start(&notifier, &broker)?;
     tokio::spawn(statistics::run(broker.clone()));
     tokio::spawn(broker.serve_timers(stopped.clone()));
     let admin_stopped = stopped.clone();
@@ -195,21 +152,114 @@ async fn serve(config: &Config, log: &Log, started: Instant) -> Result<(), Failu
         async move { admin.serve(&aside, admin_stopped).await }
     });
     sessions.serve(listeners, stopped).await;
-    let finished = finish(&broker);
+    service::say_goodbye(&notifier, &broker, &hurry).await;
+    drop(watchdog);
+    let finished = finish(&broker, &notifier);
     // Last: a client that asked the broker to stop takes the closing socket as its end.
     admin.abort();
     finished
 }
 
-/// Reloads the configuration on every signal.
-async fn reload_on(mut hangups: Signal, mut reloader: Reloader) {
-    while hangups.recv().await.is_some() {
+/// Opens the store, which may take long, and restores everything from it.
+fn open_broker(config: &Config, notifier: &Notifier) -> Result<Arc<Broker>, Failure> {
+    let progress = Arc::new(Progress::default());
+    let look = {
+        let progress = progress.clone();
+        move || {
+            let step = progress.step();
+            Report {
+                text: format!("starting: {step}"),
+                mark: step.done,
+            }
+        }
+    };
+    let say = |text: &str| tracing::info!("{text}");
+    let _reporter = Reporter::start(notifier.clone(), look, say)?;
+    let defaults = Options::new(config.data_dir.join("store"));
+    // If one thread serves all connections, none of them may block it.
+    let single_threaded = tokio::runtime::Handle::current().metrics().num_workers() < 2;
+    let opened = Store::open(Options {
+        weigh: crate::engine::queue::body_bytes,
+        fast_sync: if single_threaded {
+            Duration::ZERO
+        } else {
+            defaults.fast_sync
+        },
+        progress,
+        ..defaults
+    })?;
+    log_store_report(&opened.report);
+    let broker = Arc::new(recovery::recover(config, opened)?);
+    broker
+        .statistics
+        .set_interval(config.collect_statistics_interval);
+    definitions::load_configured(&broker, config)?;
+    broker.use_logins(broker.prepare_logins(config).map_err(Failure::Logins)?);
+    Ok(broker)
+}
+
+/// Stops the broker on the first signal. The value that this returns becomes true when another one comes while the broker
+/// stops already: whoever sends it does not want to wait for clients.
+fn stop_on(mut signals: StopSignals, stop: Arc<watch::Sender<bool>>) -> watch::Receiver<bool> {
+    let (hurry, hurried) = watch::channel(false);
+    tokio::spawn(async move {
+        loop {
+            let name = signals.next().await;
+            if stop.send_replace(true) {
+                tracing::info!(
+                    signal = name,
+                    "asked to stop again: not waiting for clients"
+                );
+                hurry.send_replace(true);
+            } else {
+                tracing::info!(signal = name, "stopping");
+            }
+        }
+    });
+    hurried
+}
+
+fn log_ready(config: &Config, bound: &[Bound], started: Instant) {
+    let shown = |service, tls| shown(bound, service, tls).map(tracing::field::display);
+    tracing::info!(
+        address = shown(Service::Amqp, false),
+        tls = shown(Service::Amqp, true),
+        management = shown(Service::Management, false),
+        management_tls = shown(Service::Management, true),
+        prometheus = shown(Service::Prometheus, false),
+        prometheus_tls = shown(Service::Prometheus, true),
+        data_dir = %config.data_dir.display(),
+        startup_ms = started.elapsed().as_millis() as u64,
+        "ready"
+    );
+}
+
+/// Reloads the configuration on every signal, also on one that came before the broker could, until the broker stops.
+async fn reload_on(
+    mut hangups: Signal,
+    mut hung_up: bool,
+    mut reloader: Reloader,
+    status: Status,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        if !std::mem::take(&mut hung_up) {
+            tokio::select! {
+                signal = hangups.recv() => if signal.is_none() { return },
+                () = stopped(&mut stop) => return,
+            }
+        }
+        status.reloading();
         let reloaded = tokio::task::spawn_blocking(move || {
             let loaded = Config::load(std::env::args_os()).map(|(config, _)| config);
             reloader.reload(loaded);
             reloader
         });
-        reloader = match reloaded.await {
+        let reloaded = reloaded.await;
+        if !*stop.borrow() {
+            status.ready();
+        }
+        reloader = match reloaded {
             Ok(reloader) => reloader,
             // It panicked, which is in the log; from now on the signal does nothing.
             Err(_) => return,
@@ -246,9 +296,9 @@ fn wake_connections_when_store_ends(broker: &Arc<Broker>) {
     }
 }
 
-fn finish(broker: &Broker) -> Result<(), Failure> {
+fn finish(broker: &Broker, notifier: &Notifier) -> Result<(), Failure> {
     if let Some(store) = &broker.store {
-        store.close()?;
+        service::close_store(notifier, store)?;
     }
     tracing::info!("stopped");
     Ok(())

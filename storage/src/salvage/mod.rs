@@ -17,7 +17,9 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use crate::{directory::Directory, error::StorageError, options::Options, types::QueueId};
+use crate::{
+    directory::Directory, error::StorageError, options::Options, progress::Stage, types::QueueId,
+};
 
 use gather::Gathered;
 
@@ -64,7 +66,11 @@ pub fn check(options: &Options) -> Result<Findings, StorageError> {
     let directory = Directory::existing(&options.path)?;
     let _lock = directory.lock()?;
     let gathered = Gathered::read(&directory)?;
-    gathered.count()
+    options.progress.begin(Stage::Checking, 0);
+    gathered.visit(|_, _, _| {
+        options.progress.add(1);
+        Ok(())
+    })
 }
 
 /// Copies everything intact in a store that is not in use to a new store, which takes its place; the damaged one is

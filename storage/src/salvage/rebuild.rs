@@ -16,6 +16,7 @@ use crate::{
     error::StorageError,
     io::sync_parent,
     options::Options,
+    progress::Stage,
     store::Store,
     types::{Batch, Op, Position, QueueId},
 };
@@ -42,8 +43,11 @@ pub(super) fn write(gathered: &Gathered, options: &Options) -> Result<Findings, 
             source,
         })?;
     }
+    let progress = &options.progress;
+    progress.begin(Stage::Rebuilding, 0);
     let options = Options {
         path,
+        progress: Arc::default(),
         ..options.clone()
     };
     let store = Store::open(options)?.store;
@@ -53,6 +57,7 @@ pub(super) fn write(gathered: &Gathered, options: &Options) -> Result<Findings, 
         let last = highest.entry(queue).or_default();
         *last = position.max(*last);
         bytes += message.len();
+        progress.add(1);
         ops.push(Op::Publish {
             queue,
             position: Position(position),

@@ -178,11 +178,6 @@ impl Gathered {
         Ok(())
     }
 
-    /// Counts everything that is intact.
-    pub(super) fn count(&self) -> Result<Findings, StorageError> {
-        self.visit(|_, _, _| Ok(()))
-    }
-
     /// Calls `visit` with each message and counts them.
     pub(super) fn visit(
         &self,

@@ -2,6 +2,7 @@
 
 mod backups;
 mod basics;
+mod closing;
 mod damage;
 mod direct;
 mod directory;

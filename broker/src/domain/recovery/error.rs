@@ -53,3 +53,18 @@ pub enum RecoveryError {
         reason: String,
     },
 }
+
+impl RecoveryError {
+    /// Returns whether trying again does not help, because what is stored has to be repaired first or is for another
+    /// version.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            RecoveryError::Storage(error) => error.is_lasting(),
+            RecoveryError::Definition(_)
+            | RecoveryError::Users(_)
+            | RecoveryError::Message { .. }
+            | RecoveryError::Unusable { .. } => true,
+            RecoveryError::GuessableDefaultUser(_) | RecoveryError::Spill { .. } => false,
+        }
+    }
+}

@@ -13,7 +13,7 @@ use crate::engine::exchange::{Binding, Destination};
 use crate::engine::queue::paging::Limits;
 use crate::engine::queue::{DeliveryCount, Found, Returns};
 use crate::plumbing::paging::Pager;
-use leveret_storage::{Opened, QueueId, RecoveredQueue, Spill, Store};
+use leveret_storage::{Opened, Progress, QueueId, RecoveredQueue, Spill, Stage, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ use queues::restore_queue;
 /// # Errors
 /// See [`RecoveryError`].
 pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError> {
-    let store = opened.store.clone();
+    let (store, progress) = (opened.store.clone(), opened.progress);
     let mut broker = Broker::new(
         config.into(),
         config.loopback_users.clone(),
@@ -61,7 +61,13 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
     for id in recovered.keys() {
         broker.reserve_queue_id(*id);
     }
-    restore_definitions(&broker, &opened.definitions, &mut recovered, &store)?;
+    restore_definitions(
+        &broker,
+        &opened.definitions,
+        &mut recovered,
+        &store,
+        &progress,
+    )?;
     // Only now: what was left of the default virtual host when the broker was reset must not come back with it.
     let is_new = broker.is_new();
     add_defaults(&broker, config)?;
@@ -120,12 +126,11 @@ struct DefinitionsByKind {
     counts: DeliveryCounts,
 }
 
-fn restore_definitions(
+/// Decodes the definitions and sorts them. Global parameters, which need nothing else, are restored.
+fn by_kind(
     broker: &Broker,
     definitions: &[(bytes::Bytes, bytes::Bytes)],
-    recovered: &mut HashMap<QueueId, RecoveredQueue>,
-    store: &Store,
-) -> Result<(), RecoveryError> {
+) -> Result<DefinitionsByKind, RecoveryError> {
     let mut sorted = DefinitionsByKind::default();
     for (key, value) in definitions {
         match Definition::decode(key, value)? {
@@ -158,6 +163,17 @@ fn restore_definitions(
             }
         }
     }
+    Ok(sorted)
+}
+
+fn restore_definitions(
+    broker: &Broker,
+    definitions: &[(bytes::Bytes, bytes::Bytes)],
+    recovered: &mut HashMap<QueueId, RecoveredQueue>,
+    store: &Store,
+    progress: &Progress,
+) -> Result<(), RecoveryError> {
+    let mut sorted = by_kind(broker, definitions)?;
     for (spec, limits) in sorted.vhosts {
         broker.restore_vhost(spec).set_limits(limits);
     }
@@ -180,8 +196,10 @@ fn restore_definitions(
     for exchange in sorted.exchanges {
         restore_exchange(broker, exchange, recovered, store)?;
     }
+    progress.begin(Stage::Restoring, sorted.queues.len() as u64);
     for queue in sorted.queues {
         restore_queue(broker, queue, recovered, &mut sorted.counts, store)?;
+        progress.add(1);
     }
     sorted.counts.drop_rest(broker);
     for binding in sorted.bindings {

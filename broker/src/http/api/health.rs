@@ -203,10 +203,16 @@ fn known_vhost(api: &Api, vhost: &str) -> ApiResult<Response> {
     }
 }
 
-/// The node serves clients. Needs no login.
-#[utoipa::path(get, path = "/health/checks/is-in-service", responses((status = 200)))]
-async fn in_service() -> ApiResult<Response> {
-    ok()
+/// RabbitMQ's text.
+const NOT_IN_SERVICE: &str = "this rabbit node is not currently available to serve";
+
+/// The node serves clients: it is not under maintenance. Needs no login.
+#[utoipa::path(get, path = "/health/checks/is-in-service", responses((status = 200), (status = 503)))]
+async fn in_service(State(api): State<Api>) -> ApiResult<Response> {
+    match api.broker().service.turns_away() {
+        None => ok(),
+        Some(_) => failed(NOT_IN_SERVICE, &[]),
+    }
 }
 
 /// One more connection would be accepted: the limit is not reached, and there are file descriptors left. Needs no login.
@@ -221,6 +227,9 @@ async fn below_connection_limit(State(api): State<Api>) -> ApiResult<Response> {
 /// The node serves clients, and would accept one more connection. Needs no login.
 #[utoipa::path(get, path = "/health/checks/ready-to-serve-clients", responses((status = 200), (status = 503)))]
 async fn ready(State(api): State<Api>) -> ApiResult<Response> {
+    if api.broker().service.turns_away().is_some() {
+        return failed(NOT_IN_SERVICE, &[]);
+    }
     match connections_left(&api) {
         Ok(()) => ok(),
         Err((full, count)) => failed(&full.to_string(), &[("connections", count.into())]),
