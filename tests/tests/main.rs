@@ -50,6 +50,7 @@ mod service;
 mod shutdown;
 mod signals;
 mod streams;
+mod systemd;
 mod tidy;
 mod tidy_page;
 mod tls;

@@ -16,7 +16,7 @@ pub(super) static GROUP: Group = Group {
             "Does nothing: one node has no mirrors to wait for")
             .tools(UPGRADE),
         verb("drain", NONE, "[--timeout <timeout>]",
-            "Puts the broker under maintenance: closes the ports and all connections")
+            "Puts the broker under maintenance: closes the AMQP ports and all connections")
             .tools(UPGRADE),
         verb("post_upgrade", NONE, "[--timeout <timeout>]",
             "Does nothing: there is nothing to do after an upgrade")
