@@ -315,14 +315,17 @@ impl Store {
     /// wait for a disk that is slow. Ask the storage thread ([`Store::ask`]) some time before: a thread that waits for
     /// work and does not answer has missed its wake-up.
     pub fn hung(&self) -> Option<String> {
+        self.pulse().complaint()
+    }
+
+    pub(crate) fn pulse(&self) -> Pulse {
         let shared = &self.0.shared;
-        let pulse = Pulse {
+        Pulse {
             ended: shared.inbox.has_ended(),
             storage: shared.beats.storage.look(),
             unanswered: shared.inbox.unanswered(),
             checkpoint: shared.beats.checkpoint.look(),
-        };
-        pulse.complaint()
+        }
     }
 
     /// Returns whether the backlog exceeds its high mark: stop reading from publishers then.
@@ -381,12 +384,6 @@ impl Store {
             latency: counters.latency(),
             health: counters.health(),
         }
-    }
-
-    /// Returns for how long the storage thread has not answered.
-    #[cfg(test)]
-    pub(crate) fn unanswered(&self) -> Option<Duration> {
-        self.0.shared.inbox.unanswered()
     }
 
     /// Makes sled fail once, after this many more batches.
