@@ -142,7 +142,7 @@ async fn serve(
         status,
         stopped.clone(),
     ));
-    // Without one, the service manager restarts a broker that is well; but a machine that has no threads left is not.
+    // If there can be no thread for it, the start fails: the service manager would end the broker later.
     let watchdog = Watchdog::start(&notifier, &broker)?;
     tokio::spawn(statistics::run(broker.clone()));
     tokio::spawn(broker.serve_timers(stopped.clone()));

@@ -16,6 +16,8 @@ const ANSWER: Duration = Duration::from_millis(1500);
 const LONGEST: Duration = Duration::from_secs(10);
 /// How long no connection may have closed for that.
 const STEADY: Duration = Duration::from_millis(500);
+/// How often the service manager is told how many are left.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// The pause between two looks.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -33,12 +35,16 @@ pub(in crate::node) async fn say_goodbye(
         tracing::info!(connections = waiting, "stopping: waiting for connections");
     }
     let began = Instant::now();
-    let (mut count, mut changed) = (waiting, began);
+    let (mut count, mut changed, mut told) = (waiting, began, began);
     loop {
         let now = Instant::now();
         let left = broker.connections.count();
         if left != count {
             (count, changed) = (left, now);
+        }
+        if now - told >= STATUS_EVERY {
+            told = now;
+            notifier.status(&waiting_for(count));
         }
         if left == 0 || *hurry.borrow() || !goes_on(now - began, now - changed) {
             break;
