@@ -17,6 +17,7 @@ mod browser;
 mod bytes;
 mod celery;
 mod command_line;
+mod configuration;
 mod conformance;
 mod crash;
 mod credentials;

@@ -103,11 +103,15 @@ fn a_file_of_somebody_else_in_the_data_directory_stays_as_it_is() {
         if TestBroker::start_own().await.is_none() {
             return;
         }
-        let data = open_directory();
-        let notes = data.path().join("notes");
+        let mut broker = TestBroker::start_in(open_directory(), &[], Vec::new()).await;
+        broker.stop().await;
+        let data = broker.data_dir();
+        let notes = data.join("notes");
         fs::write(&notes, "").expect("ours");
-        fs::set_permissions(&notes, Permissions::from_mode(0o644)).expect("ours");
-        let broker = TestBroker::start_in(data, &[], Vec::new()).await;
+        for (path, mode) in [(data, 0o755), (&*notes, 0o644)] {
+            fs::set_permissions(path, Permissions::from_mode(mode)).expect("ours");
+        }
+        broker.start_again().await;
         let data = broker.data_dir();
         let expected = [
             format!("755 {}", data.display()),
