@@ -57,6 +57,8 @@ fn with_sources<'a>(words: &[&'a str]) -> Vec<&'a str> {
 fn git(words: &[&str]) -> Option<String> {
     let workspace = Path::new("..");
     let output = Command::new("git")
+        // Nobody's work with the repository is to wait for this.
+        .arg("--no-optional-locks")
         .args(words)
         .current_dir(workspace)
         .output()

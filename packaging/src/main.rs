@@ -33,7 +33,7 @@ fn write(folder: &std::path::Path) -> io::Result<()> {
     let (manuals, completions) = (folder.join("man"), folder.join("completions"));
     std::fs::create_dir_all(&manuals)?;
     std::fs::create_dir_all(&completions)?;
-    for (name, text) in pages::all()? {
+    for (name, text) in pages::all() {
         std::fs::write(manuals.join(name), text)?;
     }
     completions::write(&completions)

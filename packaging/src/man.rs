@@ -1,5 +1,6 @@
 //! Pieces of manual pages, in the macros that man has everywhere.
 
+use leveret::text::version::FULL_VERSION;
 use roff::{Inline, Roff, bold, italic, roman};
 
 /// A manual page in the making.
@@ -8,20 +9,20 @@ pub struct Page {
 }
 
 impl Page {
-    /// Returns what follows another part of a page.
-    pub fn part() -> Self {
-        Page { roff: Roff::new() }
-    }
-
     /// Begins a page: its name, its section of the manual, and what it is about in a few words.
     pub fn new(name: &str, section: &str, about: &str) -> Self {
         let source = concat!("Leveret ", env!("CARGO_PKG_VERSION"));
-        let mut page = Page::part();
+        let mut page = Page { roff: Roff::new() };
         page.roff
-            .control("TH", [name, section, "", source, "Leveret"]);
+            .control("TH", [name, section, date(), source, "Leveret"]);
         page.section("NAME");
         page.text([roman(format!("{name} - {about}"))]);
         page
+    }
+
+    /// Writes how a program is called.
+    pub fn synopsis(&mut self, name: &str, rest: &str) {
+        self.text([bold(name), roman(" "), roman(rest)]);
     }
 
     /// Begins a section.
@@ -94,9 +95,15 @@ impl Page {
 
     /// Returns the page's text.
     pub fn finish(self) -> String {
-        // mandoc sets a line of dashes and quotes as they are.
         self.roff.to_roff()
     }
+}
+
+/// Returns the date of the commit that the programs are built from, so that the same sources give the same pages.
+fn date() -> &'static str {
+    let date = FULL_VERSION.trim_end_matches(')').rsplit(' ').next();
+    date.filter(|date| date.len() == "2026-12-01".len() && date.contains('-'))
+        .unwrap_or("1970-01-01")
 }
 
 /// Ends a summary as a sentence.

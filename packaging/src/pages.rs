@@ -1,25 +1,19 @@
 //! The manual pages: leveret(8), leveretctl(8), leveretperf(1) and leveret.toml(5).
 
-use std::io;
-
-use clap::Command;
-use clap_mangen::Man;
+use clap::{Arg, Command};
 use leveret::{config, ctl::manual, perf};
 
 use crate::man::{Page, sentence};
 use crate::settings;
 
 /// Returns every page with the name of its file.
-///
-/// # Errors
-/// When a page cannot be written, which has no reason here.
-pub fn all() -> io::Result<Vec<(&'static str, String)>> {
-    Ok(vec![
-        ("leveret.8", broker()?),
+pub fn all() -> [(&'static str, String); 4] {
+    [
+        ("leveret.8", broker()),
         ("leveretctl.8", leveretctl()),
-        ("leveretperf.1", leveretperf()?),
+        ("leveretperf.1", leveretperf()),
         ("leveret.toml.5", file()),
-    ])
+    ]
 }
 
 /// What the broker is told with signals.
@@ -62,13 +56,15 @@ const STATUSES: [(&str, &str); 4] = [
     ("78", "A configuration file is wrong."),
 ];
 
-fn broker() -> io::Result<String> {
+fn broker() -> String {
     let command = config::command_line();
     let subcommands: Vec<Command> = command.get_subcommands().cloned().collect();
-    let mut text = of_clap(command.clone(), "8", |man, out| {
-        man.render_options_section(out)
-    })?;
-    let mut page = Page::part();
+    let mut page = of_clap(
+        &command,
+        "8",
+        "a message broker that speaks AMQP 0-9-1",
+        "[OPTION ...] [COMMAND]",
+    );
     page.section("COMMANDS");
     for one in &subcommands {
         subcommand(&mut page, one, "");
@@ -92,8 +88,7 @@ fn broker() -> io::Result<String> {
         ("leveretctl", "8"),
         ("leveretperf", "1"),
     ]);
-    text.push_str(&page.finish());
-    Ok(text)
+    page.finish()
 }
 
 /// Writes a command of the broker's, and those below it.
@@ -126,39 +121,97 @@ fn subcommand(page: &mut Page, command: &Command, above: &str) {
     }
 }
 
-fn leveretperf() -> io::Result<String> {
+fn leveretperf() -> String {
     let command = perf::command_line();
-    let mut text = of_clap(command.clone(), "1", |man, out| {
-        man.render_options_section(out)
-    })?;
-    let mut page = Page::part();
+    let mut page = of_clap(
+        &command,
+        "1",
+        "puts load on an AMQP 0-9-1 broker and measures it",
+        "[OPTION ...] [MODE]",
+    );
     if let Some(examples) = command.get_after_help() {
         page.section("EXAMPLES");
         page.lines(&examples.to_string());
     }
     page.see_also(&[("leveret", "8")]);
-    text.push_str(&page.finish());
-    Ok(text)
+    page.finish()
 }
 
-/// Returns the beginning of a page of a program that clap describes.
-fn of_clap(
-    command: Command,
-    section: &str,
-    more: impl FnOnce(&Man, &mut Vec<u8>) -> io::Result<()>,
-) -> io::Result<String> {
-    let source = concat!("Leveret ", env!("CARGO_PKG_VERSION"));
-    let man = Man::new(command)
-        .section(section)
-        .source(source)
-        .manual("Leveret");
-    let mut out = Vec::new();
-    man.render_title(&mut out)?;
-    man.render_name_section(&mut out)?;
-    man.render_synopsis_section(&mut out)?;
-    man.render_description_section(&mut out)?;
-    more(&man, &mut out)?;
-    String::from_utf8(out).map_err(io::Error::other)
+/// Begins the page of a program that clap describes: up to its options.
+fn of_clap(command: &Command, section: &str, about: &str, usage: &str) -> Page {
+    let mut page = Page::new(command.get_name(), section, about);
+    page.section("SYNOPSIS");
+    page.synopsis(command.get_name(), usage);
+    page.section("DESCRIPTION");
+    let help = command.get_long_about().or(command.get_about());
+    page.paragraph(&sentence(
+        &help.map(ToString::to_string).unwrap_or_default(),
+    ));
+    options(&mut page, command);
+    page
+}
+
+/// Writes the options by the headings of `--help`.
+fn options(page: &mut Page, command: &Command) {
+    let mut headings: Vec<Option<&str>> = Vec::new();
+    let shown = || command.get_arguments().filter(|one| !one.is_hide_set());
+    for argument in shown() {
+        if !headings.contains(&argument.get_help_heading()) {
+            headings.push(argument.get_help_heading());
+        }
+    }
+    page.section("OPTIONS");
+    for heading in headings {
+        if let Some(heading) = heading {
+            page.subsection(heading);
+        }
+        for argument in shown().filter(|one| one.get_help_heading() == heading) {
+            let (name, value) = spelling(argument);
+            page.term(&name, &value, &sentence(&meaning(argument)));
+        }
+    }
+}
+
+/// Returns how an option or argument is written, and its value.
+fn spelling(argument: &Arg) -> (String, String) {
+    let names = argument.get_value_names().unwrap_or_default();
+    let value = names.first().map(ToString::to_string);
+    let takes_value = argument.get_action().takes_values();
+    let value = value.unwrap_or_else(|| argument.get_id().to_string().to_uppercase());
+    match (argument.get_short(), argument.get_long()) {
+        (None, None) => (value, String::new()),
+        (short, long) => {
+            let short = short.map(|letter| format!("-{letter}"));
+            let long = long.map(|long| format!("--{long}"));
+            let names: Vec<String> = short.into_iter().chain(long).collect();
+            let value = if takes_value { value } else { String::new() };
+            (names.join(", "), value)
+        }
+    }
+}
+
+/// Returns what an option means, with its default and the values that it may have.
+fn meaning(argument: &Arg) -> String {
+    let help = argument.get_long_help().or(argument.get_help());
+    let mut text = sentence(&help.map(ToString::to_string).unwrap_or_default());
+    let possible = argument.get_possible_values();
+    let possible: Vec<String> = possible
+        .iter()
+        .filter(|one| !one.is_hide_set() && argument.get_action().takes_values())
+        .map(|one| match one.get_help() {
+            Some(help) => format!("{}: {}", one.get_name(), sentence(&help.to_string())),
+            None => format!("{}.", one.get_name()),
+        })
+        .collect();
+    if !possible.is_empty() && !argument.is_hide_possible_values_set() {
+        text = format!("{text} One of: {}", possible.join(" "));
+    }
+    let defaults = argument.get_default_values();
+    let is_shown = argument.get_action().takes_values() && !argument.is_hide_default_value_set();
+    match defaults.first().filter(|_| is_shown) {
+        Some(default) => format!("{text} [default: {}]", default.to_string_lossy()),
+        None => text,
+    }
 }
 
 /// The options that leveretctl has for every verb, with what follows each.
@@ -209,10 +262,11 @@ fn leveretctl() -> String {
         "inspects and controls a running Leveret broker",
     );
     page.section("SYNOPSIS");
-    page.term(
-        "leveretctl",
-        "[--data-dir DIR] [--quiet] [OPTION ...] VERB [ARGUMENT ...]",
-        "Called by the name of rabbitmqctl, rabbitmq-diagnostics, rabbitmq-queues, rabbitmq-streams, rabbitmq-plugins or \
+    page.synopsis("leveretctl", "[OPTION ...] VERB [ARGUMENT ...]");
+    page.section("DESCRIPTION");
+    page.paragraph(
+        "Lists and changes what a broker on this machine has, and tells how it is. Without an option it finds the broker that \
+         runs here. Called by the name of rabbitmqctl, rabbitmq-diagnostics, rabbitmq-queues, rabbitmq-streams, rabbitmq-plugins or \
          rabbitmq-upgrade, it is that tool.",
     );
     page.section("OPTIONS");
