@@ -78,7 +78,12 @@ fn files(named: Option<&Path>, environment: &Environment<'_>) -> Result<Vec<Path
             "this is RabbitMQ's format of Erlang terms (advanced.config), which is not read: write its settings as keys \
              of rabbitmq.conf or of a TOML file",
         )),
-        Some(path) if path.is_dir() => in_directory(path),
+        // As RabbitMQ's /etc/rabbitmq: rabbitmq.conf, then conf.d/.
+        Some(path) if path.is_dir() => {
+            let mut files = in_directory(path)?;
+            files.extend(further_files(path)?);
+            Ok(files)
+        }
         // What is missing or unreadable is told when it is read.
         Some(path) => Ok(vec![path.to_owned()]),
         None => default_files(environment.default_folder),
@@ -92,14 +97,20 @@ fn default_files(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     if exists(&file)? {
         files.push(file);
     }
-    let directory = folder.join(DEFAULT_DIRECTORY);
-    if exists(&directory)? {
-        files.extend(in_directory(&directory)?);
-    }
+    files.extend(further_files(folder)?);
     Ok(files)
 }
 
-/// Returns whether a default file is there.
+/// Returns the files in the folder of further ones, if there is such a folder.
+fn further_files(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    let directory = folder.join(DEFAULT_DIRECTORY);
+    match exists(&directory)? {
+        true => in_directory(&directory),
+        false => Ok(Vec::new()),
+    }
+}
+
+/// Returns whether a file or a folder that need not be there is.
 fn exists(path: &Path) -> Result<bool, ConfigError> {
     match fs::metadata(path) {
         Ok(_) => Ok(true),

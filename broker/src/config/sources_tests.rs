@@ -104,6 +104,18 @@ fn what_is_named_takes_the_place_of_the_default_files_and_none_of_all() {
 }
 
 #[test]
+fn a_named_directory_may_have_a_conf_d_whose_files_come_last() {
+    let named = folder(&[
+        ("z.toml", "port = 1\nheartbeat = 1"),
+        ("conf.d/a.toml", "heartbeat = 2"),
+    ]);
+    let directory = named.path().to_str().unwrap();
+    let config = load_by(Path::new("/nonexistent"), &["--config", directory], &[]).unwrap();
+    assert_eq!((config.port, config.heartbeat), (1, 2));
+    assert_eq!(names(&config, named.path()), ["z.toml", "conf.d/a.toml"]);
+}
+
+#[test]
 fn rabbitmqs_variable_names_a_file_with_or_without_its_extension() {
     let folder = folder(&[("rabbitmq.conf", "heartbeat 7")]);
     let base = folder.path().join("rabbitmq").display().to_string();
