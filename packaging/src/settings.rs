@@ -73,6 +73,7 @@ pub fn by_heading() -> Vec<(String, Vec<Setting>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leveret::config::{Config, Environment};
 
     #[test]
     fn every_setting_of_the_broker_is_listed_once() {
@@ -85,12 +86,41 @@ mod tests {
         listed.sort();
         listed.dedup();
         assert_eq!(listed.len(), count);
-        let config = leveret::config::Config::with_data_dir("/srv/leveret".into());
+        let config = Config::with_data_dir("/srv/leveret".into());
         for (key, _) in config.settings() {
             assert!(listed.iter().any(|one| one == key), "{key} is not listed");
         }
         for (password, _, _) in WITHOUT_FLAG {
             assert!(listed.iter().any(|one| one == password), "{password}");
+        }
+    }
+
+    #[test]
+    fn the_packaged_file_is_valid_with_and_without_its_examples() {
+        let packaged = include_str!("../leveret.toml");
+        let example = |line: &str| {
+            let rest = line.strip_prefix("# ")?;
+            rest.split_once(" = ")
+                .filter(|(key, _)| !key.contains(' '))?;
+            Some(rest.to_owned())
+        };
+        let lines = packaged.lines();
+        let used: Vec<String> = lines
+            .map(|line| example(line).unwrap_or_else(|| line.to_owned()))
+            // The file with the password is not there.
+            .filter(|line| !line.starts_with("default_pass_file"))
+            .collect();
+        assert!(used.iter().filter(|line| line.contains(" = ")).count() > 10);
+        let folder = tempfile::tempdir().unwrap();
+        let environment = Environment {
+            variable: &|_| None,
+            uid: 0,
+            default_folder: folder.path(),
+        };
+        for text in [packaged.to_owned(), used.join("\n")] {
+            std::fs::write(folder.path().join("leveret.toml"), text).unwrap();
+            let config = Config::load_in(["leveret".into()], &environment).unwrap();
+            assert_eq!(config.data_dir, std::path::Path::new("/var/lib/leveret"));
         }
     }
 }
