@@ -47,6 +47,7 @@ mod pika;
 mod policies;
 mod power;
 mod private;
+mod rabbitmq_conf;
 mod service;
 mod shutdown;
 mod signals;

@@ -178,8 +178,8 @@ fn log_file(text: &str) -> Result<PathBuf, String> {
 /// Returns what is logged. RabbitMQ's variable may also have levels of its categories, and colours.
 fn log_level(text: &str) -> Result<LogFilter, String> {
     let words = text.split(',').map(str::trim);
-    let levels = words.filter(|word| !word.contains(['=', '+', '-']));
-    match levels.last() {
+    let mut levels = words.filter(|word| !word.contains(['=', '+', '-']));
+    match levels.next_back() {
         Some(level) => level.parse(),
         None => Ok(LogFilter::default()),
     }

@@ -16,6 +16,8 @@ mod read;
 mod reload;
 mod stream;
 #[cfg(test)]
+mod mutation_tests;
+#[cfg(test)]
 mod tests;
 
 pub use export::{Definitions, Scope, incompatible_users};

@@ -6,7 +6,9 @@ use super::names::{USED, Use, nearest, used};
 use super::substitute::{Conf, wrong};
 use super::unused::{self, UNUSED};
 use super::{auth, limits, listeners, log, oauth2, tls, users};
-use crate::config::{ConfigError, file};
+use crate::config::ConfigError;
+use crate::config::settings::Settings;
+use clap::Args;
 
 /// Translates all settings.
 ///
@@ -50,6 +52,6 @@ fn unknown(entry: &Entry) -> String {
 
 /// Returns whether this is a key of our own files.
 fn is_our_own(name: &str) -> bool {
-    let parsed = file::parse(&format!("{name} = []\n"));
-    !parsed.is_err_and(|reason| reason.contains("unknown field"))
+    let flags = Settings::augment_args(clap::Command::new("leveret"));
+    flags.get_arguments().any(|flag| flag.get_id() == name)
 }

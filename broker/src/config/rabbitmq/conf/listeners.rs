@@ -90,20 +90,11 @@ fn amqp(conf: &Conf, draft: &mut Draft) -> Result<(), ConfigError> {
             entry,
             "nothing would be left to listen on for AMQP: set listeners.ssl.default = 5671, or remove the line",
         )),
-        (true, None) => no_default_tls(conf, draft),
+        (true, None) => Ok(()),
         (false, no_tcp) => {
             from.extend(no_tcp);
             draft.set("listeners", specs, &from)
         }
-    }
-}
-
-/// Says that no port with TLS is opened, as RabbitMQ opens none unless it is told to. Here a certificate is enough.
-fn no_default_tls(conf: &Conf, draft: &mut Draft) -> Result<(), ConfigError> {
-    let certificate = conf.get("ssl_options.certfile");
-    match certificate.or_else(|| conf.get("management.ssl.certfile")) {
-        Some(entry) => draft.set("tls_port", "none", &[entry]),
-        None => Ok(()),
     }
 }
 

@@ -253,7 +253,7 @@ fn certificates_are_shared() {
     );
     comes_to(
         "ssl_options.certfile = /t/a.pem",
-        &[("tls_certfile", "[\"/t/a.pem\"]"), ("tls_port", "\"none\"")],
+        &[("tls_certfile", "[\"/t/a.pem\"]")],
     );
     is_noted(
         "ssl_options.certfile = /t/a.pem\nmanagement.ssl.certfile = /t/b.pem",
@@ -474,5 +474,30 @@ fn no_key_is_in_two_tables_under_the_same_name() {
             !UNUSED.iter().any(|(other, _)| other == pattern),
             "{pattern}"
         );
+    }
+}
+
+#[test]
+fn every_key_that_is_used_is_documented() {
+    let page = include_str!("../../../../../docs/operate/rabbitmq-conf.md");
+    let listed: Vec<Vec<String>> = page
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(|key| key.split('.').map(str::to_owned).collect())
+        .collect();
+    for (pattern, _) in USED {
+        let is_listed = |key: &Vec<String>| {
+            let parts: Vec<&str> = pattern.split('.').collect();
+            let exact = key.iter().map(String::as_str).eq(parts.iter().copied());
+            let group = key.last().is_some_and(|last| last == "*")
+                && key.len() <= parts.len() + 1
+                && key[..key.len() - 1]
+                    .iter()
+                    .map(String::as_str)
+                    .eq(parts.iter().copied().take(key.len() - 1));
+            exact || group
+        };
+        assert!(listed.iter().any(is_listed), "{pattern}");
     }
 }

@@ -14,6 +14,7 @@ const STORE: &str = "it tunes how RabbitMQ stores messages: the store here needs
 const SOCKET: &str = "the system chooses the sizes of socket buffers, and connections are closed as TCP does by default";
 const TLS: &str = "versions and cipher suites of TLS are those that are safe today, and nothing is renegotiated: leveretctl \
                    cipher_suites lists them";
+const INLINE: &str = "certificates and keys are files here: ssl_options.certfile, ssl_options.keyfile and ssl_options.cacertfile";
 const HTTP: &str = "the HTTP API has limits and headers of its own: docs/operate/http-api.md";
 const OAUTH_PAGE: &str =
     "the management page asks for a name and a password, and accepts tokens only over the API";
@@ -202,6 +203,9 @@ pub(super) const UNUSED: &[(&str, &str)] = &[
         "ssl_options.crl_sources.**",
         "lists of revoked certificates are files here: name them with tls_crlfile in leveret.toml",
     ),
+    ("ssl_options.cert", INLINE),
+    ("ssl_options.key.**", INLINE),
+    ("ssl_options.cacerts.**", INLINE),
     ("hipe_compile", ERLANG),
     ("erlang.**", ERLANG),
     ("background_gc_enabled", ERLANG),
@@ -285,6 +289,7 @@ pub(super) const UNUSED: &[(&str, &str)] = &[
     ("management.oauth_resource_servers.**", OAUTH_PAGE),
     ("management.enable_uaa", OAUTH_PAGE),
     ("management.uaa_client_id", OAUTH_PAGE),
+    ("management.uaa_client_secret", OAUTH_PAGE),
     ("management.uaa_location", OAUTH_PAGE),
     ("management_agent.**", HTTP),
     (
