@@ -88,9 +88,9 @@ fn check_config(config: &Config) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            let failure = failure.to_string();
-            eprintln!("leveret: error: {}", escaped(&failure, Form::Line));
-            ExitCode::FAILURE
+            let text = failure.to_string();
+            eprintln!("leveret: error: {}", escaped(&text, Form::Line));
+            ExitCode::from(failure.status())
         }
     }
 }

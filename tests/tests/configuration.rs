@@ -144,12 +144,12 @@ fn check_config_ends_as_a_start_would() {
             ),
             (
                 vec!["--listeners", "amqps://localhost:1"],
-                1,
+                69,
                 "there is no certificate for TLS",
             ),
             (
                 vec!["--listeners", "no-such-host.invalid:1"],
-                1,
+                69,
                 "the name cannot be resolved",
             ),
             (

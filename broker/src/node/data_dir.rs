@@ -225,6 +225,12 @@ fn check_parent(path: &Path, error: &io::Error) -> Result<(), String> {
     let Some(parent) = path.ancestors().skip(1).find(|parent| parent.exists()) else {
         return Ok(());
     };
+    if !parent.is_dir() {
+        return Err(format!(
+            "cannot be made, because {} is a file: choose another with --data-dir",
+            parent.display()
+        ));
+    }
     match access(parent, Access::WRITE_OK | Access::EXEC_OK) {
         Err(rustix::io::Errno::ACCESS) => {
             let caller = SystemUser::called(rustix::process::geteuid().as_raw());
@@ -355,6 +361,9 @@ mod tests {
             "{told}"
         );
         let (folder, mut config) = directory(&["file"]);
+        config.data_dir = folder.path().join("file/data");
+        let told = check(&config).unwrap_err().to_string();
+        assert!(told.contains("file is a file: choose another"), "{told}");
         config.data_dir = folder.path().join("file");
         assert!(
             check(&config)

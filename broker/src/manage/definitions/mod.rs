@@ -11,12 +11,12 @@ mod files;
 mod format;
 mod import;
 mod load;
+#[cfg(test)]
+mod mutation_tests;
 mod problem;
 mod read;
 mod reload;
 mod stream;
-#[cfg(test)]
-mod mutation_tests;
 #[cfg(test)]
 mod tests;
 

@@ -25,6 +25,8 @@ pub(super) enum Kind {
     Path,
 }
 
+/// Fewer bytes than this are no size of memory or disk: a unit is missing.
+const LEAST_BYTES: u64 = 1 << 20;
 /// The largest frame that there is here, in bytes.
 const LARGEST_FRAME: i64 = 128 << 20;
 
@@ -111,6 +113,8 @@ pub(super) fn amount(value: &str) -> Result<String, String> {
         _ => "",
     };
     match digits.parse::<u64>() {
+        // Refused as it is in our own file, with what may be meant.
+        Ok(number @ 2..LEAST_BYTES) if unit == "B" => Ok(number.to_string()),
         Ok(number) if !unit.is_empty() => Ok(format!("{number}{unit}")),
         _ => Err(format!(
             "'{}' is not a size: use bytes, or a unit such as MB, GB, MiB or GiB",
