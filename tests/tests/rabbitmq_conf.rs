@@ -1,10 +1,10 @@
 //! RabbitMQ's configuration file: a broker that is started with it, and `leveret import-config`.
 
-use leveret_tests::{CtlOutput, Process, TestBroker, broker_command, eventually, run};
+use leveret_tests::{CtlOutput, Process, TestBroker, broker_command, eventually, run, tools};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::Output;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// A file such as those of production: what it sets is used, noted, or both.
@@ -201,4 +201,63 @@ fn import_config_writes_a_file_that_the_broker_accepts() {
     assert_eq!(said.lines().count(), 1, "{said}");
     let left_out = import(&[folder.path(), Path::new("--without-advanced")]);
     assert!(left_out.status.success(), "{left_out:?}");
+}
+
+/// Reads a file with RabbitMQ's own reader and schemas, and prints what they say.
+const ASK_RABBITMQ: &str = r#"
+[Plugins, File] = init:get_plain_arguments(),
+logger:set_primary_config(level, none),
+Schemas = lists:sort(filelib:wildcard(Plugins ++ "/*/priv/schema/*.schema")),
+Schema = cuttlefish_schema:files(Schemas),
+Said = case cuttlefish_conf:files([File]) of
+    {errorlist, Errors} -> Errors;
+    Conf ->
+        case cuttlefish_generator:map(Schema, Conf) of
+            {error, _, {errorlist, Errors}} -> Errors;
+            _ -> accepted
+        end
+end,
+io:format("~0p", [Said]),
+halt().
+"#;
+
+/// Returns the folder of RabbitMQ's plugins, where Debian's package has it.
+fn plugins_of_rabbitmq() -> Option<PathBuf> {
+    tools::debian().into_iter().find_map(|root| {
+        let servers = fs::read_dir(root.join("usr/lib/rabbitmq/lib")).ok()?;
+        let mut plugins = servers
+            .flatten()
+            .map(|server| server.path().join("plugins"));
+        plugins.find(|plugins| plugins.is_dir())
+    })
+}
+
+#[test]
+fn rabbitmq_accepts_the_file_that_these_tests_use() {
+    let erlang = tools::programs("erl").next();
+    let found = tools::needed("RabbitMQ", erlang.zip(plugins_of_rabbitmq()));
+    let Some((erlang, plugins)) = found else {
+        return;
+    };
+    let folder = TempDir::with_prefix("leveret-test-").expect("a temporary directory");
+    let file = folder.path().join("rabbitmq.conf");
+    // RabbitMQ 3.10 has no default limits.
+    let lines = REALISTIC.lines();
+    let lines = lines.filter(|line| !line.starts_with("default_limits"));
+    fs::write(&file, lines.collect::<Vec<_>>().join("\n")).expect("a file");
+    let mut command = Command::new(erlang);
+    command
+        .current_dir(folder.path())
+        .arg("-noshell")
+        .arg("-pa");
+    for plugin in fs::read_dir(&plugins).expect("a folder").flatten() {
+        command.arg(plugin.path().join("ebin"));
+    }
+    command.args(["-eval", ASK_RABBITMQ, "-extra"]);
+    let asked = command.arg(plugins).arg(file).output().expect("it runs");
+    assert_eq!(
+        String::from_utf8_lossy(&asked.stdout),
+        "accepted",
+        "{asked:?}"
+    );
 }
