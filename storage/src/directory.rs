@@ -139,32 +139,62 @@ impl Directory {
     /// # Errors
     /// Another process holds the lock, or the lock file cannot be written.
     pub(crate) fn lock(&self) -> Result<Lock, StorageError> {
-        let fail = |source| self.error("write the lock file in", source);
         let path = self.path.join("lock");
+        let fail = |source| StorageError::Directory {
+            action: "write the lock file",
+            path: path.clone(),
+            source,
+        };
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
-            .open(path)
+            .open(&path)
             .map_err(fail)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                let read = file.read_to_string(&mut pid);
-                let pid = read.ok().and_then(|_| pid.trim().parse().ok());
-                return Err(StorageError::InUse {
-                    path: self.path.clone(),
-                    pid,
-                });
-            }
+            Err(TryLockError::WouldBlock) => return Err(self.in_use(file)),
             Err(TryLockError::Error(source)) => return Err(fail(source)),
         }
         file.set_len(0)
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(fail)?;
         Ok(Lock(file))
+    }
+
+    /// Keeps others from opening the store while it is read, without writing anything: the disk may be full or
+    /// read-only. Several readers may hold this lock. Returns `None` if nobody has ever opened the store here, as with a
+    /// copy.
+    ///
+    /// # Errors
+    /// Another process has the store open, or the lock file cannot be read.
+    pub(crate) fn lock_for_reading(&self) -> Result<Option<Lock>, StorageError> {
+        let path = self.path.join("lock");
+        let fail = |source| StorageError::Directory {
+            action: "read the lock file",
+            path: path.clone(),
+            source,
+        };
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(fail)?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Some(Lock(file))),
+            Err(TryLockError::WouldBlock) => Err(self.in_use(file)),
+            Err(TryLockError::Error(source)) => Err(fail(source)),
+        }
+    }
+
+    /// Returns the error that names the process which holds the lock.
+    fn in_use(&self, mut lock: File) -> StorageError {
+        let mut pid = String::new();
+        let read = lock.read_to_string(&mut pid);
+        StorageError::InUse {
+            path: self.path.clone(),
+            pid: read.ok().and_then(|_| pid.trim().parse().ok()),
+        }
     }
 
     /// Reads the marker. Returns `None` if there is none.
@@ -175,24 +205,48 @@ impl Directory {
         let Some(fields) = self.read_fields("store")? else {
             return Ok(None);
         };
-        let (version, identity, generation) = match fields[..] {
-            [version, identity] => (version, identity, 0),
-            [version, identity, generation] => (version, identity, generation),
+        // The version comes first: a newer one may write more fields.
+        let version = match fields.first() {
+            Some(&version) => self.known_version(version)?,
+            None => return Err(self.missing("a readable marker file `store`")),
+        };
+        let (identity, generation) = match fields[1..] {
+            [identity] => (identity, 0),
+            [identity, generation] => (identity, generation),
             _ => return Err(self.missing("a readable marker file `store`")),
         };
-        let found = u32::try_from(version).unwrap_or(u32::MAX);
-        if !(schema::VERSION_WITHOUT_VOLUMES..=schema::VERSION).contains(&found) {
-            return Err(StorageError::Schema {
-                path: self.path.clone(),
-                found,
-                expected: schema::VERSION,
-            });
-        }
         Ok(Some(Marker {
             identity,
             generation,
-            version: found,
+            version,
         }))
+    }
+
+    /// Returns a schema version found in the store, if this code can read such a store.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub(crate) fn known_version(&self, version: u64) -> Result<u32, StorageError> {
+        let found = u32::try_from(version).unwrap_or(u32::MAX);
+        if (schema::VERSION_WITHOUT_VOLUMES..=schema::VERSION).contains(&found) {
+            return Ok(found);
+        }
+        Err(StorageError::Schema {
+            path: self.path.clone(),
+            found,
+            expected: schema::VERSION,
+        })
+    }
+
+    /// Checks that this code can read the store, for those who read it in spite of damage.
+    ///
+    /// # Errors
+    /// A newer version wrote it. Damage is no error here.
+    pub(crate) fn check_version(&self) -> Result<(), StorageError> {
+        match self.marker() {
+            Err(error @ StorageError::Schema { .. }) => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Writes the marker.
@@ -319,13 +373,20 @@ impl Directory {
     /// Reads a file of one line: hexadecimal numbers followed by their checksum. A damaged file yields `Some` empty
     /// list.
     fn read_fields(&self, name: &str) -> Result<Option<Vec<u64>>, StorageError> {
-        let text = match fs::read_to_string(self.path.join(name)) {
+        let path = self.path.join(name);
+        let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 return Ok(Some(Vec::new()));
             }
-            Err(error) => return Err(self.error("read a file in", error)),
+            Err(source) => {
+                return Err(StorageError::Directory {
+                    action: "read",
+                    path,
+                    source,
+                });
+            }
         };
         let Some((numbers, crc)) = text.trim_end().rsplit_once(' ') else {
             return Ok(Some(Vec::new()));
@@ -342,9 +403,14 @@ impl Directory {
     }
 
     fn write_fields(&self, name: &str, fields: &[u64]) -> Result<(), StorageError> {
-        replace_file(&Disk, &self.path.join(name), line(fields).as_bytes())
+        let path = self.path.join(name);
+        replace_file(&Disk, &path, line(fields).as_bytes())
             .map(drop)
-            .map_err(|e| self.error("write a file in", e))
+            .map_err(|source| StorageError::Directory {
+                action: "write",
+                path,
+                source,
+            })
     }
 }
 

@@ -25,14 +25,14 @@ pub enum StorageError {
         /// The process that wrote the lock file, when it could be read.
         pid: Option<u32>,
     },
-    /// The directory was written by a version with another format.
-    #[error("{} holds a store of format {found}, but this version reads format {expected}; start the version that wrote it", path.display())]
+    /// The directory was written by a version with another schema.
+    #[error("the store in {} was written by {} version of Leveret (schema {found}, this version knows up to {expected}); start the version that wrote it, or restore a backup of this version's; nothing is changed", path.display(), age(*found, *expected))]
     Schema {
         /// The directory.
         path: PathBuf,
-        /// The format found.
+        /// The schema found.
         found: u32,
-        /// The format this version reads and writes.
+        /// The schema this version reads and writes.
         expected: u32,
     },
     /// Part of the store is missing. The broker never silently starts with an empty store.
@@ -129,6 +129,14 @@ impl StorageError {
             | StorageError::WriteFailing { .. }
             | StorageError::Closed => false,
         }
+    }
+}
+
+fn age(found: u32, expected: u32) -> &'static str {
+    if found > expected {
+        "a newer"
+    } else {
+        "an unknown"
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
     sled_store::{Found, SledStore},
     sleds::Sleds,
     stats::{RecoveredQueue, Report},
-    types::{Position, QueueId, u64_at},
+    types::{Position, QueueId, u32_at, u64_at},
     usage::UsageDelta,
     volumes::Volumes,
 };
@@ -121,6 +121,12 @@ fn open_main(
         let marker = create(directory, &main)?;
         return Ok((main, marker));
     };
+    // A newer version that was interrupted while it took the store over has not changed the marker yet.
+    if let Found::Value(version) = main.get(schema::KEY_VERSION)?
+        && let Some(version) = u32_at(&version, 0)
+    {
+        directory.known_version(u64::from(version))?;
+    }
     directory.remove_other_mains(marker.generation)?;
     match main.get(schema::KEY_IDENTITY)? {
         Found::Value(found) if u64_at(&found, 0) == Some(marker.identity) => Ok((main, marker)),

@@ -68,6 +68,8 @@ pub(super) struct Gathered {
     pub(super) segments: Vec<(Arc<Segment>, End)>,
     folded: Option<(u64, i64)>,
     identity: Option<(u64, i64)>,
+    /// The schema version in the main sled.
+    version: Option<(u64, i64)>,
     pub(super) damage: Vec<String>,
     /// The catalogue may be incomplete.
     pub(super) main_is_damaged: bool,
@@ -87,11 +89,17 @@ impl Gathered {
             segments: Vec::new(),
             folded: None,
             identity: None,
+            version: None,
             damage: Vec::new(),
             main_is_damaged: false,
             torn_bytes: 0,
         };
+        directory.check_version()?;
         gathered.read_sleds(directory)?;
+        // A newer version that was interrupted while it took the store over has not changed the marker yet.
+        if let Some((version, _)) = gathered.version {
+            directory.known_version(version)?;
+        }
         gathered.check_marker(directory);
         gathered.find_segments(directory)?;
         gathered.read_log();
@@ -207,6 +215,9 @@ impl Gathered {
             Some(&schema::BODY) => self.take_body(key, (source, ValueLocation::Page(page))),
             _ if key == schema::KEY_FOLDED => self.folded = u64_at(value, 0).map(|n| (n, lsn)),
             _ if key == schema::KEY_IDENTITY => self.identity = u64_at(value, 0).map(|n| (n, lsn)),
+            _ if key == schema::KEY_VERSION => {
+                self.version = u32_at(value, 0).map(|n| (u64::from(n), lsn));
+            }
             _ => {}
         }
     }

@@ -61,10 +61,10 @@ pub struct Repaired {
 /// Checks a store that is not in use, without changing anything.
 ///
 /// # Errors
-/// There is no store, it is in use, or it cannot be read.
+/// There is no store, it is in use, a newer version wrote it, or it cannot be read.
 pub fn check(options: &Options) -> Result<Findings, StorageError> {
     let directory = Directory::existing(&options.path)?;
-    let _lock = directory.lock()?;
+    let _lock = directory.lock_for_reading()?;
     let gathered = Gathered::read(&directory)?;
     options.progress.begin(Stage::Checking, 0);
     gathered.visit(|_, _, _| {
@@ -77,9 +77,11 @@ pub fn check(options: &Options) -> Result<Findings, StorageError> {
 /// renamed and kept beside it. An interrupted repair leaves the damaged store in place.
 ///
 /// # Errors
-/// There is no store, it is in use, or files cannot be read or written.
+/// There is no store, it is in use, a newer version wrote it, or files cannot be read or written.
 pub fn repair(options: &Options) -> Result<Repaired, StorageError> {
     let directory = Directory::existing(&options.path)?;
+    // Before the lock, which writes: what a newer version wrote is not touched.
+    directory.check_version()?;
     let lock = directory.lock()?;
     let gathered = Gathered::read(&directory)?;
     let findings = rebuild::write(&gathered, options)?;

@@ -13,6 +13,7 @@ mod failing;
 mod folding;
 mod live_damage;
 mod model;
+mod offline;
 mod records;
 mod shared;
 mod space;
