@@ -2,13 +2,14 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
+use crate::advice;
 use crate::types::{Position, QueueId};
 
 /// Why an operation of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// The directory cannot be created, read or written.
-    #[error("cannot {action} {}: {source}; check that the directory exists on a disk with free space and belongs to the user running the broker", path.display())]
+    #[error("cannot {action} {}: {source}; {}", path.display(), advice::about(path, source))]
     Directory {
         /// The attempted action, as a verb.
         action: &'static str,
@@ -151,6 +152,8 @@ fn holder(pid: Option<u32>) -> String {
 fn remedy(reason: &str) -> &'static str {
     if reason.contains("No space left") || reason.contains("StorageFull") {
         "free some disk space"
+    } else if reason.contains("Permission denied") || reason.contains("PermissionDenied") {
+        "files in it belong to another user than the one who runs the broker: give the whole data directory to the broker's user with chown -R"
     } else {
         "if this persists, run `leveret repair` to rebuild the database from what is intact"
     }

@@ -15,6 +15,7 @@
 //! - Batches become durable in the order of submission, and each as a whole.
 //! - Everything read back matches its checksum; damage is an error that names what is lost.
 
+mod advice;
 mod backup;
 mod block;
 mod catalogue;
