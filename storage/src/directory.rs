@@ -35,7 +35,7 @@ pub(crate) struct Directory {
 
 /// The lock on the directory, held while the store is open.
 #[derive(Debug)]
-pub(crate) struct Lock(#[allow(dead_code)] File); // locked for as long as it is open
+pub(crate) struct Lock(pub(crate) File); // locked for as long as it is open
 
 /// The contents of the marker file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +96,11 @@ impl Directory {
         Ok(directory)
     }
 
+    /// Returns the path of the lock file.
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
     /// Returns the directory of the main sled of this generation.
     pub(crate) fn main(&self, generation: u64) -> PathBuf {
         match generation {
@@ -139,7 +144,7 @@ impl Directory {
     /// # Errors
     /// Another process holds the lock, or the lock file cannot be written.
     pub(crate) fn lock(&self) -> Result<Lock, StorageError> {
-        let path = self.path.join("lock");
+        let path = self.lock_file();
         let fail = |source| StorageError::Directory {
             action: "write the lock file",
             path: path.clone(),
@@ -170,7 +175,7 @@ impl Directory {
     /// # Errors
     /// Another process has the store open, or the lock file cannot be read.
     pub(crate) fn lock_for_reading(&self) -> Result<Option<Lock>, StorageError> {
-        let path = self.path.join("lock");
+        let path = self.lock_file();
         let fail = |source| StorageError::Directory {
             action: "read the lock file",
             path: path.clone(),

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::Path,
 };
 
@@ -15,6 +15,10 @@ pub(crate) trait LogFile: Send {
     fn sync_data(&mut self) -> io::Result<()>;
     /// Sets the length of the file to `len` bytes, padding with zeros.
     fn set_len(&mut self, len: u64) -> io::Result<()>;
+    /// Returns whether the file has no name any more.
+    fn is_deleted(&self) -> io::Result<bool> {
+        Ok(false)
+    }
 }
 
 /// Where log segments are created.
@@ -41,6 +45,10 @@ impl LogFile for DiskFile {
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
+    }
+
+    fn is_deleted(&self) -> io::Result<bool> {
+        Ok(self.0.metadata()?.nlink() == 0)
     }
 }
 

@@ -5,7 +5,8 @@
 //! they are durable. A second thread, the checkpoint, folds closed log segments into sled, which holds everything
 //! older. The modules: `record` and `segment` define the log's format, `log` and `writer` write it, `contents`, `fold`
 //! and `checkpoint` move it into sled, `schema`, `messages` and `sled_store` store it there, `catalogue` and `read`
-//! find it again, and `recover` opens a store. `spill` is separate: it holds data that leaves memory and need not
+//! find it again, and `recover` opens a store. `presence` notices that the files are deleted
+//! meanwhile. `spill` is separate: it holds data that leaves memory and need not
 //! survive a restart. `sled_reopen` replaces the database inside a `SledStore`, so these two import each other.
 //!
 //! What does not belong here: what the bytes mean, and when a message may be forgotten. The broker says both.
@@ -37,6 +38,7 @@ mod io;
 mod log;
 mod messages;
 mod options;
+mod presence;
 mod progress;
 mod pulse;
 mod ranges;

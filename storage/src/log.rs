@@ -348,6 +348,16 @@ impl Log {
         end.is_some_and(|end| end + bytes <= self.segment_size)
     }
 
+    /// Returns whether the active segment's file has no name any more.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub(crate) fn is_deleted(&self) -> io::Result<bool> {
+        self.active
+            .as_ref()
+            .map_or(Ok(false), |active| active.file.is_deleted())
+    }
+
     /// Ends the active segment; the next commit creates a new one.
     fn end_segment(&mut self) {
         if let Some(active) = self.active.take() {

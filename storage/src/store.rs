@@ -26,12 +26,13 @@ use crate::{
     io::{Disk, LogIo},
     log::{FoldDelay, Log, LogState},
     options::Options,
+    presence::Presence,
     progress::Progress,
     pulse::{Beat, Pulse},
     read::{ReadRequest, Reader},
     recover,
     sleds::Sleds,
-    stats::{Counters, Extent, RecoveredQueue, Report, Stats},
+    stats::{Counters, Extent, Health, RecoveredQueue, Report, Stats},
     types::{Batch, Position, QueueId},
     writer::{self, Ending, Work, Writer},
 };
@@ -149,6 +150,8 @@ impl Store {
     pub(crate) fn open_with(options: Options, io: Arc<dyn LogIo>) -> Result<Opened, StorageError> {
         let directory = Directory::create(&options.path)?;
         let lock = directory.lock()?;
+        let presence = Presence::new(&directory, &lock)
+            .map_err(|e| directory.error("look at the lock file in", e))?;
         let found = recover::recover(&directory, &options)?;
         let log = Arc::new(LogState::new(FoldDelay {
             // Less than the limit, at which publishers wait until something is folded.
@@ -180,7 +183,7 @@ impl Store {
             found.log,
         );
         let threads = shared
-            .start(segments, &options)
+            .start(segments, presence, &options)
             .map_err(|e| shared.directory.error("start the threads for", e))?;
         let store = Store(Arc::new(Owner {
             shared,
@@ -368,6 +371,11 @@ impl Store {
         self.0.stop(Stop::Drain)
     }
 
+    /// Returns the current problems of the store, if any: cheaper than [`Store::stats`].
+    pub fn health(&self) -> Health {
+        self.0.shared.counters.health()
+    }
+
     /// Returns statistics of the store.
     pub fn stats(&self) -> Stats {
         let shared = &self.0.shared;
@@ -425,10 +433,16 @@ impl Shared {
         self.disk.lock().clone().ok_or(StorageError::Closed)
     }
 
-    fn start(self: &Arc<Shared>, log: Log, options: &Options) -> std::io::Result<Threads> {
+    fn start(
+        self: &Arc<Shared>,
+        log: Log,
+        presence: Presence,
+        options: &Options,
+    ) -> std::io::Result<Threads> {
         let writer = Writer {
             inbox: Arc::clone(&self.inbox),
             log,
+            presence,
             log_state: Arc::clone(&self.log),
             log_bound: options.log_bound,
             commit_size: options.commit_size,

@@ -26,6 +26,7 @@ use crate::{
     directory::CleanClose,
     inbox::{DirectOutcome, Inbox, Pending, Stop, Task},
     log::{Log, LogState, Placed},
+    presence::Presence,
     pulse::{Beat, Doing},
     stats::Counters,
     types::{Position, QueueId},
@@ -44,6 +45,7 @@ const ATTEMPTS_WHILE_CLOSING: u32 = 3;
 pub(crate) struct Writer {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) log: Log,
+    pub(crate) presence: Presence,
     pub(crate) log_state: Arc<LogState>,
     pub(crate) log_bound: u64,
     pub(crate) commit_size: usize,
@@ -273,9 +275,14 @@ impl Writer {
 
     /// Writes and syncs the commit's block once.
     fn write(&mut self) -> io::Result<()> {
-        let commit = &mut self.work.commit;
         let start = Instant::now();
         self.beat.note(Doing::Disk);
+        // Files that were deleted can be written and synced like any others.
+        if let Err(error) = self.presence.check(start, || self.log.is_deleted()) {
+            self.beat.note(Doing::Working);
+            return Err(error);
+        }
+        let commit = &mut self.work.commit;
         let placed = self.log.append(&mut commit.block, commit.records);
         self.beat.note(Doing::Working);
         let placed = placed?;

@@ -14,6 +14,7 @@ mod folding;
 mod live_damage;
 mod model;
 mod offline;
+mod presence;
 mod records;
 mod shared;
 mod space;
