@@ -36,6 +36,7 @@ mod log_files;
 mod logging;
 mod memory;
 mod metrics;
+mod mistakes;
 mod oauth2;
 mod packaging;
 

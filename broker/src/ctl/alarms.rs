@@ -28,6 +28,7 @@ pub(super) fn describe(alarm: Resource) -> &'static str {
     match alarm {
         Resource::Disk => "Free disk space alarm",
         Resource::Memory => "Memory alarm",
+        Resource::CommitLog => "Commit log alarm: it cannot be written, and nothing is confirmed",
     }
 }
 

@@ -16,7 +16,7 @@ use crate::engine::exchange::{Delays, Exchange, ExchangeKind, ExchangeSpec};
 use crate::engine::queue::paging::PageMover;
 use crate::engine::queue::{ConsumerId, Effects, Environment};
 use crate::engine::statistics::Statistics;
-use crate::plumbing::alarms::Alarms;
+use crate::plumbing::alarms::{Alarms, Resource};
 use crate::plumbing::ledger::Ledger;
 use crate::plumbing::mailbox::Mailbox;
 use crate::plumbing::paging::Pager;
@@ -127,6 +127,20 @@ impl Broker {
     /// Sets the limits that new virtual hosts get.
     pub fn set_vhost_defaults(&self, defaults: VhostDefaults) {
         *self.vhost_defaults.write() = defaults;
+    }
+
+    /// Returns what operators have to be told of: the alarms in force, and whether the commit log cannot be written.
+    pub fn alarms_to_tell(&self) -> Vec<Resource> {
+        let mut alarms: Vec<Resource> = self.alarms.in_force().iter().collect();
+        if self.log_problem().is_some() {
+            alarms.push(Resource::CommitLog);
+        }
+        alarms
+    }
+
+    /// Returns why the commit log cannot be written at present; `None` if all is well.
+    pub fn log_problem(&self) -> Option<String> {
+        self.store.as_ref()?.health().write
     }
 
     /// Returns the login mechanisms.

@@ -39,10 +39,7 @@ impl Operations {
                 self.context.broker.alarms.set_disk_free_limit(limit);
                 self.check_alarms()
             }
-            Request::Alarms => {
-                let alarms = self.context.broker.alarms.in_force();
-                Ok(Response::Alarms(alarms.iter().collect()))
-            }
+            Request::Alarms => Ok(Response::Alarms(self.context.broker.alarms_to_tell())),
             Request::SetVhostLimits { vhost, definition } => {
                 self.set_vhost_limits(&vhost, &definition)
             }

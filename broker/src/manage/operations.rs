@@ -316,7 +316,7 @@ impl Operations {
             data_directory: data_dir.display().to_string(),
             config_files: objects::node::config_files(&self.context),
             log_files: self.context.log.locations(),
-            alarms: broker.alarms.in_force().iter().collect(),
+            alarms: broker.alarms_to_tell(),
             memory: system::resident_memory(),
             memory_watermark: alarms.memory,
             memory_limit: alarms.memory_bytes,

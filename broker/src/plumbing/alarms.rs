@@ -27,16 +27,20 @@ pub enum Resource {
     Disk,
     /// Memory.
     Memory,
+    /// The commit log: it cannot be written. Operators are told; no [`AlarmSet`] has it, because publishers are slowed
+    /// down by their unwritten messages anyway.
+    CommitLog,
 }
 
 impl Resource {
-    /// In RabbitMQ's order.
+    /// Those that block publishers, in RabbitMQ's order.
     const ALL: [Resource; 2] = [Resource::Disk, Resource::Memory];
 
     fn bit(self) -> u8 {
         match self {
             Resource::Disk => 1,
             Resource::Memory => 2,
+            Resource::CommitLog => 4,
         }
     }
 }
@@ -46,6 +50,7 @@ impl fmt::Display for Resource {
         f.write_str(match self {
             Resource::Disk => "disk",
             Resource::Memory => "memory",
+            Resource::CommitLog => "commit log",
         })
     }
 }

@@ -101,6 +101,10 @@ fn alarms_are_told_and_checked() {
     assert_eq!(shown, outcome(69, "", lines));
     let (_, shown) = ctl(&["check_local_alarms", "-q"], both());
     assert_eq!(shown, outcome(69, "", &format!("Error:\n{lines}")));
+    let log = vec![Response::Alarms(vec![Resource::CommitLog])];
+    let (_, shown) = ctl(&["check_local_alarms", "-q"], log);
+    let words = "Error:\nCommit log alarm: it cannot be written, and nothing is confirmed\n";
+    assert_eq!(shown, outcome(69, "", words));
     for check in ["check_alarms", "check_local_alarms"] {
         let (_, shown) = ctl(&[check, "-s"], none());
         assert_eq!(shown, outcome(0, "", ""));

@@ -225,5 +225,7 @@ fn figures(resource: Resource, view: &View) -> (u64, u64) {
     match resource {
         Resource::Memory => (view.reading.memory, view.memory_bytes),
         Resource::Disk => (view.reading.disk_free.unwrap_or_default(), view.disk_bytes),
+        // It has no readings, and is in no set of alarms.
+        Resource::CommitLog => (0, 0),
     }
 }

@@ -71,11 +71,17 @@ async fn local_alarms(_: Principal, State(api): State<Api>) -> ApiResult<Respons
 
 fn check_alarms(api: &Api, reason: &str) -> ApiResult<Response> {
     let alarm = |resource| json!({"resource": resource, "node": NODE_NAME});
-    let alarms: Vec<Value> = api.broker().alarms.in_force().iter().map(alarm).collect();
-    match alarms.is_empty() {
-        true => ok(),
-        false => failed(reason, &[("alarms", alarms.into())]),
+    let alarms = api.broker().alarms_to_tell().into_iter();
+    let alarms: Vec<Value> = alarms.map(alarm).collect();
+    if alarms.is_empty() {
+        return ok();
     }
+    // RabbitMQ's words, and what it has no alarm for.
+    let reason = match api.broker().log_problem() {
+        None => reason.to_owned(),
+        Some(problem) => format!("{reason}: the commit log cannot be written: {problem}"),
+    };
+    failed(&reason, &[("alarms", alarms.into())])
 }
 
 /// All virtual hosts work: those that do not keep the broker from starting.
@@ -302,8 +308,8 @@ async fn aliveness(
 /// No alarm is in force. Deprecated by RabbitMQ.
 #[utoipa::path(get, path = "/healthchecks/node", responses((status = 200), (status = 503)))]
 async fn node(_: Principal, State(api): State<Api>) -> ApiResult<Response> {
-    let in_force = api.broker().alarms.in_force();
-    let names: Vec<String> = in_force.iter().map(|alarm| alarm.to_string()).collect();
+    let alarms = api.broker().alarms_to_tell().into_iter();
+    let names: Vec<String> = alarms.map(|alarm| alarm.to_string()).collect();
     match names.is_empty() {
         true => ok(),
         false => {

@@ -1,0 +1,80 @@
+//! Operators' mistakes: what the broker does about them, and whether it says so.
+
+use leveret_tests::raw::Raw;
+use leveret_tests::{TestBroker, broker_command, eventually, run};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A user whom no system has.
+const SOMEBODY: u32 = 54_321;
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+}
+
+/// Gets a path of the HTTP API as guest. Returns the whole answer.
+async fn get(address: &str, path: &str) -> String {
+    let mut socket = TcpStream::connect(address).await.expect("a listener");
+    let request = format!("GET {path} HTTP/1.0\r\nAuthorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.expect("an answer");
+    answer
+}
+
+/// Waits until the log has a line with all of these words.
+async fn logged(broker: &mut TestBroker, words: &[&str]) {
+    eventually(&format!("a line with {words:?}"), async || {
+        let lines = broker.process().lines();
+        let found = |line: &String| words.iter().all(|word| line.contains(word));
+        lines.iter().any(found).then_some(())
+    })
+    .await;
+}
+
+#[test]
+fn a_store_that_is_deleted_under_a_broker_confirms_nothing_and_the_checks_say_so() {
+    run(async {
+        let Some(mut broker) = TestBroker::start_own().await else {
+            return;
+        };
+        let client = broker.client().await;
+        let channel = client.open_confirming().await;
+        channel.durable_queue("q").await;
+        channel.put_persistent("q", "stored").await;
+        let path = "/api/health/checks/local-alarms";
+        let answer = get(broker.management(), path).await;
+        assert!(answer.contains(r#"{"status":"ok"}"#), "{answer}");
+
+        fs::remove_dir_all(broker.data_dir().join("store")).expect("removed");
+        // What the store may take to notice.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        let lost = channel.put_persistent("q", "lost");
+        let confirmed = tokio::time::timeout(Duration::from_millis(500), lost).await;
+        assert!(confirmed.is_err(), "confirmed: {confirmed:?}");
+        let words = ["ERROR", "writing the commit log fails", "was deleted"];
+        logged(&mut broker, &words).await;
+
+        let answer = get(broker.management(), path).await;
+        let status = answer.lines().next().unwrap_or_default();
+        assert!(status.contains(" 503 "), "{answer}");
+        for part in [
+            r#""resource":"commit_log""#,
+            "There are alarms in effect on the node: the commit log cannot be written: the store in ",
+        ] {
+            assert!(answer.contains(part), "{part}: {answer}");
+        }
+        let said = broker.try_ctl(&["check_local_alarms", "-q"]).await;
+        assert_eq!(said.status, Some(69), "{}", said.stderr);
+        assert!(said.stderr.contains("Commit log alarm"), "{}", said.stderr);
+        let status = broker.ctl(&["status"]).await;
+        assert!(status.contains("Commit log alarm"), "{status}");
+        broker.kill();
+    });
+}
