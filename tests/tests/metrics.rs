@@ -256,6 +256,20 @@ async fn both_formats_are_what_they_say() {
     }
 }
 
+#[tokio::test]
+async fn the_start_time_is_the_same_in_every_scrape() {
+    let broker = TestBroker::start().await;
+    let mut seen = BTreeSet::new();
+    for _ in 0..5 {
+        let text = scrape(&broker, "/metrics", CLASSIC).await;
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("process_start_time_seconds"));
+        seen.insert(line.expect("the metric").to_owned());
+    }
+    assert_eq!(seen.len(), 1, "{seen:?}");
+}
+
 /// What promtool says of a name that is RabbitMQ's.
 const FINDING: &str = "rabbitmq_unreachable_cluster_peers_count non-histogram and non-summary metrics should not have \
                        \"_count\" suffix";

@@ -69,6 +69,11 @@ impl Clock {
         }
     }
 
+    /// Returns when the clock was started, since the epoch: always the same, although the wall clock may be set.
+    pub fn start_since_epoch(&self) -> Duration {
+        Duration::from_micros(self.started_at.0)
+    }
+
     /// Returns the broker time at an instant.
     pub fn time(&self, instant: Instant) -> Time {
         match instant.checked_duration_since(self.started) {
@@ -132,6 +137,12 @@ mod tests {
     fn clock() -> (Clock, Instant, SystemTime) {
         let (now, wall) = (Instant::now(), UNIX_EPOCH + 1_800_000_000 * SECOND);
         (Clock::at(now, wall), now, wall)
+    }
+
+    #[test]
+    fn the_start_is_the_wall_clocks_time_then() {
+        let (clock, ..) = clock();
+        assert_eq!(clock.start_since_epoch(), 1_800_000_000 * SECOND);
     }
 
     #[test]

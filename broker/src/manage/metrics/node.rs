@@ -8,7 +8,7 @@ use crate::engine::statistics::ChurnCounts;
 use crate::manage::objects::memory::Memory;
 use crate::plumbing::alarms::{AlarmSet, Resource, View};
 use crate::text::names::{NODE_NAME, RABBITMQ_VERSION};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// `connection_churn_metrics`.
 pub(super) const CHURN: &[Metric<ChurnCounts>] = metrics! { ChurnCounts;
@@ -34,6 +34,8 @@ pub(super) struct Bounds {
     view: View,
     uptime: Duration,
     alarms: AlarmSet,
+    /// Since the epoch: noted at the start, so that no scrape shows another one.
+    started_at: Duration,
 }
 
 impl Bounds {
@@ -43,16 +45,12 @@ impl Bounds {
             view: broker.alarms.view(),
             uptime: broker.started.elapsed(),
             alarms: broker.alarms.in_force(),
+            started_at: broker.clock.start_since_epoch(),
         }
     }
 
     fn has(&self, resource: Resource) -> bool {
         self.alarms.iter().any(|alarm| alarm == resource)
-    }
-
-    fn started_at(&self) -> f64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        now.unwrap_or_default().as_secs_f64() - self.uptime.as_secs_f64()
     }
 }
 
@@ -73,7 +71,7 @@ pub(super) const DYNAMIC: &[Metric<Bounds>] = metrics! { Bounds;
 
 /// What has no prefix in RabbitMQ, either.
 pub(super) const PROCESS: &[Metric<Bounds>] = metrics! { Bounds;
-    Gauge process_start_time_seconds "When the broker started, in seconds since 1970" |b| b.started_at();
+    Gauge process_start_time_seconds "When the broker started, in seconds since 1970" |b| b.started_at.as_secs_f64();
 };
 
 /// `node_persister_metrics`, as far as the store has such operations.
