@@ -1,5 +1,6 @@
 //! The metrics for Prometheus: who may read them, their formats, and that RabbitMQ's dashboards find what they show.
 
+use leveret_tests::tls::Ca;
 use leveret_tests::tools::needed;
 use leveret_tests::{Client, TestBroker};
 use std::collections::{BTreeMap, BTreeSet};
@@ -254,6 +255,45 @@ async fn both_formats_are_what_they_say() {
         );
         check_with_promtool(path, &classic.body);
     }
+}
+
+/// The alerts that operators start from.
+const RULES: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../packaging/examples/prometheus-rules.yml"
+);
+
+#[tokio::test]
+async fn the_example_of_alerts_is_valid_and_every_metric_in_it_exists() {
+    let checked = Command::new("promtool")
+        .args(["check", "rules", RULES])
+        .output();
+    if let Some(checked) = needed("promtool", checked.ok()) {
+        let said = String::from_utf8_lossy(&[&checked.stdout[..], &checked.stderr].concat());
+        assert!(checked.status.success(), "{said}");
+        assert!(said.contains("SUCCESS"), "{said}");
+    }
+    // A certificate, whose expiry is among the metrics.
+    let ca = Ca::default();
+    ca.server("server.pem", 30);
+    let file = ca.path("server.pem");
+    let Some(broker) = TestBroker::start_own_with(&["--tls-certfile", &file]).await else {
+        return;
+    };
+    let client = broker.client().await;
+    with_traffic(&client).await;
+    let found = parse(&scrape(&broker, "/metrics", CLASSIC).await);
+    let rules = std::fs::read_to_string(RULES).expect("the rules");
+    let names = rules.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    let names: BTreeSet<&str> = names
+        .filter(|word| word.starts_with("rabbitmq_") || word.starts_with("leveret_"))
+        .collect();
+    assert!(names.len() > 10, "{names:?}");
+    let missing: Vec<&&str> = names
+        .iter()
+        .filter(|name| !found.contains_key(**name))
+        .collect();
+    assert!(missing.is_empty(), "not in a scrape: {missing:?}");
 }
 
 #[tokio::test]
