@@ -160,6 +160,14 @@ fn make_certificates(command: TlsCommand) -> ExitCode {
 
 /// Runs a command on the store of a broker that is not running.
 fn run_offline(command: &Command, config: &Config) -> ExitCode {
+    // A check writes nothing.
+    if *command == Command::Repair
+        && let Err(error) = data_dir::refuse_root(&config.data_dir)
+    {
+        let error = error.to_string();
+        eprintln!("leveret: error: {}", escaped(&error, Form::Line));
+        return ExitCode::from(COMMAND_FAILED);
+    }
     match offline::run(command, &config.data_dir) {
         Ok(outcome) => {
             print!("{}", outcome.text);

@@ -78,3 +78,49 @@ fn a_store_that_is_deleted_under_a_broker_confirms_nothing_and_the_checks_say_so
         broker.kill();
     });
 }
+
+/// Returns every file and folder below a path, itself included.
+fn tree(path: &Path) -> Vec<PathBuf> {
+    let mut all = vec![path.to_owned()];
+    if path.is_dir() {
+        for entry in fs::read_dir(path).expect("a folder") {
+            all.extend(tree(&entry.expect("an entry").path()));
+        }
+    }
+    all
+}
+
+#[test]
+fn root_leaves_nothing_in_the_store_of_another_user() {
+    run(async {
+        let Some(mut broker) = TestBroker::start_own().await else {
+            return;
+        };
+        broker.stop().await;
+        let data = broker.data_dir().to_owned();
+        for path in tree(&data) {
+            if chown(&path, Some(SOMEBODY), None).is_err() {
+                eprintln!("skipped: only root may give files away");
+                return;
+            }
+        }
+        let run = |arguments: &[&str]| {
+            let mut leveret = broker_command();
+            leveret.args(arguments).arg("--data-dir").arg(&data);
+            leveret.output().expect("it runs")
+        };
+        for (arguments, status) in [(&["--port", "0"][..], 78), (&["repair"], 2)] {
+            let output = run(arguments);
+            assert_eq!(output.status.code(), Some(status), "{}", text(&output));
+            let told =
+                "belongs to the user number 54321, who could not read what root writes there";
+            assert!(text(&output).contains(told), "{}", text(&output));
+        }
+        let output = run(&["check"]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        for path in tree(&data) {
+            let owner = fs::metadata(&path).expect("a file").uid();
+            assert_eq!(owner, SOMEBODY, "{}", path.display());
+        }
+    });
+}

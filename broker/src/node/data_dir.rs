@@ -57,6 +57,7 @@ pub fn check(config: &Config) -> Result<(), Unusable> {
         Err(error) => return check_parent(path, &error).map_err(refused),
     }
     check_access(path).map_err(refused)?;
+    refuse_root(path)?;
     let store = path.join(STORE);
     match fs::metadata(&store) {
         Ok(found) if found.is_dir() => return check_store(&store).map_err(refused),
@@ -183,7 +184,9 @@ fn check_access(path: &Path) -> Result<(), String> {
     match access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
         Ok(()) => Ok(()),
         Err(rustix::io::Errno::ROFS) => {
-            Err("is on a file system that is mounted read-only".to_owned())
+            let reason = "is on a file system that is mounted read-only: mount it for writing, or choose another \
+                          directory with --data-dir";
+            Err(reason.to_owned())
         }
         Err(_) => Err(denied(path)),
     }
@@ -193,19 +196,52 @@ fn check_access(path: &Path) -> Result<(), String> {
 fn denied(path: &Path) -> String {
     let own = rustix::process::geteuid().as_raw();
     let caller = SystemUser::called(own);
-    match fs::metadata(path).map(|found| found.uid()) {
+    let found = fs::metadata(path);
+    let mode = found.as_ref().map_or(0, |found| found.mode() & 0o7777);
+    match found.map(|found| found.uid()) {
         Ok(owner) if owner != own => {
             let owner = SystemUser::called(owner);
             format!(
-                "belongs to the user {owner}, and this is the user {caller}: run leveret as {owner} (the service does, if \
-                 it is installed), or choose a directory of your own with --data-dir"
+                "belongs to the user {owner} (mode {mode:o}), and this is the user {caller}: run leveret as {owner} (the \
+                 service does, if it is installed), or choose a directory of your own with --data-dir"
             )
         }
         _ => format!(
-            "may not be read and written by the user {caller}: give it the mode 700 (chmod 700), or choose another \
+            "may not be read and written by the user {caller} (mode {mode:o}): give it the mode 700 (chmod 700), or choose another \
              directory with --data-dir"
         ),
     }
+}
+
+/// Checks that root does not write into a data directory of another user, who could not read the new files: the next start
+/// of the service would fail.
+///
+/// # Errors
+/// This is root, and the store, or else the directory, belongs to another user. Nothing was changed.
+pub fn refuse_root(path: &Path) -> Result<(), Unusable> {
+    let caller = rustix::process::geteuid().as_raw();
+    let found = fs::metadata(path.join(STORE)).or_else(|_| fs::metadata(path));
+    // What cannot be looked at is told by whoever uses it.
+    let owner = found.map_or(caller, |found| found.uid());
+    if !is_roots_mistake(caller, owner) {
+        return Ok(());
+    }
+    let (name, words) = match SystemUser::find(owner) {
+        Some(user) => (user.name.clone(), user.name),
+        None => (SystemUser::called(owner), format!("'#{owner}'")),
+    };
+    Err(Unusable {
+        path: path.to_owned(),
+        reason: format!(
+            "belongs to the user {name}, who could not read what root writes there: nothing was changed; run \
+             'systemctl start leveret', or 'sudo -u {words} leveret ...'"
+        ),
+    })
+}
+
+/// Returns whether the owner of a store could not use it any more after this user has written to it.
+fn is_roots_mistake(caller: u32, owner: u32) -> bool {
+    caller == 0 && owner != 0
 }
 
 /// Checks that a directory that does not exist can be made, as far as that can be told.
@@ -371,6 +407,28 @@ mod tests {
                 .to_string()
                 .contains("is a file")
         );
+    }
+
+    #[test]
+    fn root_does_not_write_into_a_directory_of_another_user() {
+        for (caller, owner, refused) in [
+            (0, 999, true),
+            (0, 0, false),
+            (999, 999, false),
+            (999, 0, false),
+        ] {
+            assert_eq!(is_roots_mistake(caller, owner), refused, "{caller} {owner}");
+        }
+        let (folder, config) = directory(&["store/", "store/store"]);
+        let store = folder.path().join(STORE);
+        if std::os::unix::fs::chown(&store, Some(54_321), None).is_err() {
+            eprintln!("skipped: only root may give files away");
+            return;
+        }
+        let told = check(&config).unwrap_err().to_string();
+        assert!(told.contains("user number 54321"), "{told}");
+        assert!(told.contains("'sudo -u '#54321' leveret ...'"), "{told}");
+        assert_eq!(fs::read_dir(&store).unwrap().count(), 1, "untouched");
     }
 
     #[test]
