@@ -79,6 +79,27 @@ fn a_store_that_is_deleted_under_a_broker_confirms_nothing_and_the_checks_say_so
     });
 }
 
+#[test]
+fn an_address_that_takes_the_place_of_listeners_is_told() {
+    let folder = TempDir::with_prefix("leveret-test-").expect("a folder");
+    let file = folder.path().join("own.toml");
+    fs::write(&file, "listeners = '127.0.0.1:25999'\n").expect("written");
+    let mut command = broker_command();
+    command
+        .args(["--check-config", "--config"])
+        .arg(&file)
+        .arg("--data-dir")
+        .arg(folder.path().join("data"))
+        .env("LEVERET_BIND", "127.0.0.2");
+    let output = command.output().expect("it runs");
+    let told = format!(
+        "listeners in {}: this has no effect, because LEVERET_BIND takes its place",
+        file.display()
+    );
+    assert!(text(&output).contains(&told), "{}", text(&output));
+    assert!(output.status.success(), "{}", text(&output));
+}
+
 /// Returns every file and folder below a path, itself included.
 fn tree(path: &Path) -> Vec<PathBuf> {
     let mut all = vec![path.to_owned()];

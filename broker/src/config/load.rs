@@ -8,6 +8,7 @@ use clap::{Args, CommandFactory, Parser};
 
 use super::check::not_a_number;
 use super::data_dir::{Environment, resolve};
+use super::replaced::{self, Origin};
 use super::settings::Settings;
 use super::sources::{self, Sources};
 use super::values::Secret;
@@ -195,8 +196,11 @@ fn load_all(
     flags
         .check()
         .map_err(|(key, reason)| ConfigError::Flag(format!("--{key}: {reason}")))?;
-    let settings = flags.over(from_environment(environment)?);
+    let variables = from_environment(environment)?;
+    let own = [flags.forms(), variables.forms()];
+    let settings = flags.over(variables);
     let rabbitmq = rabbitmq::layer(environment, &settings)?;
+    let of_rabbitmq = rabbitmq.forms();
     let mut settings = settings.over(rabbitmq);
     let named = settings.config.take();
     let sources = match &command {
@@ -205,7 +209,18 @@ fn load_all(
     };
     let mut config = complete(settings.over(sources.settings), environment)?;
     config.config_files = sources.files;
+    let [flags, variables] = own;
+    let taken = Origin::OfRabbitmq(&config.rabbitmq_variables);
+    let mut layers = vec![
+        (Origin::Flags, flags),
+        (Origin::Variables, variables),
+        (taken, of_rabbitmq),
+    ];
+    let files = sources.forms.iter().rev();
+    layers.extend(files.map(|(path, forms)| (Origin::File(path), forms.clone())));
+    let replaced = replaced::notes(&layers);
     config.notes = sources.notes;
+    config.notes.extend(replaced);
     Ok((config, command))
 }
 

@@ -2,6 +2,7 @@
 
 use super::data_dir::Environment;
 use super::rabbitmq::{Note, conf};
+use super::replaced::Forms;
 use super::settings::Settings;
 use super::{ConfigError, NONE, file};
 use std::ffi::OsStr;
@@ -23,6 +24,8 @@ pub(super) struct Sources {
     pub(super) settings: Settings,
     /// The files, in the order in which they were read.
     pub(super) files: Vec<PathBuf>,
+    /// Which forms of settings they have, in this order.
+    pub(super) forms: Vec<(PathBuf, Forms)>,
     /// What has no effect here.
     pub(super) notes: Vec<Note>,
 }
@@ -63,6 +66,9 @@ fn read_all(files: Vec<PathBuf>) -> Result<Sources, ConfigError> {
                 settings
             }
         };
+        if let Some(last) = group.last() {
+            sources.forms.push((last.clone(), settings.forms()));
+        }
         sources.settings = settings.over(sources.settings);
     }
     sources.files = files;

@@ -184,6 +184,79 @@ fn an_address_in_a_later_file_takes_the_place_of_listeners_in_an_earlier_one() {
 }
 
 #[test]
+fn what_takes_the_place_of_another_form_is_told_with_both_places() {
+    let folder = folder(&[
+        (
+            "leveret.toml",
+            "listeners = '127.0.0.1:1'\nmanagement_port = 3\nprometheus_listeners = '127.0.0.1:4'\ndefault_pass = 'x'",
+        ),
+        ("conf.d/a.toml", "prometheus_port = 5"),
+    ]);
+    let file = folder.path().join("leveret.toml").display().to_string();
+    let later = folder.path().join("conf.d/a.toml").display().to_string();
+    let pass = folder.path().join("pass");
+    fs::write(&pass, "secret\n").unwrap();
+    let told = |flags: &[&str], variables: &[(&str, &str)]| {
+        let config = load_by(folder.path(), flags, variables).unwrap();
+        let notes = config.notes.iter();
+        notes.map(|note| note.to_string()).collect::<Vec<_>>()
+    };
+    let note = |loser: &str, winner: &str| {
+        format!(
+            "{loser}: this has no effect, because {winner} takes its place: use one or the other"
+        )
+    };
+    let prometheus = note(
+        &format!("prometheus_listeners in {file}"),
+        &format!("prometheus_port in {later}"),
+    );
+    assert_eq!(told(&[], &[]), [prometheus.clone()]);
+    let listeners = format!("listeners in {file}");
+    let variable = [("LEVERET_BIND", "0.0.0.0")];
+    assert_eq!(
+        told(&[], &variable),
+        [note(&listeners, "LEVERET_BIND"), prometheus.clone()]
+    );
+    let of_rabbitmq = [("RABBITMQ_NODE_PORT", "7")];
+    assert_eq!(
+        told(&[], &of_rabbitmq),
+        [note(&listeners, "RABBITMQ_NODE_PORT"), prometheus.clone()]
+    );
+    let pass = pass.to_str().unwrap();
+    let flags = [
+        "--port",
+        "7",
+        "--tls-port",
+        "none",
+        "--management-listeners",
+        "127.0.0.1:8",
+        "--default-pass-file",
+        pass,
+    ];
+    assert_eq!(
+        told(&flags, &variable),
+        [
+            note(&listeners, "--port, --tls-port"),
+            note(
+                &format!("management_port in {file}"),
+                "--management-listeners"
+            ),
+            prometheus,
+            note(&format!("default_pass in {file}"), "--default-pass-file"),
+        ]
+    );
+}
+
+#[test]
+fn the_same_form_in_a_higher_layer_is_nothing_to_tell() {
+    let folder = folder(&[("leveret.toml", "port = 1\ndefault_pass = 'x'")]);
+    let variables = [("LEVERET_DEFAULT_PASS", "y")];
+    let config = load_by(folder.path(), &["--port", "2"], &variables).unwrap();
+    assert_eq!(config.notes, []);
+    assert_eq!(config.port, 2);
+}
+
+#[test]
 fn what_is_there_and_unreadable_is_named_with_what_to_do() {
     let folder = folder(&[("conf.d", "a file")]);
     let told = load_by(folder.path(), &[], &[]).unwrap_err().to_string();
