@@ -80,6 +80,43 @@ fn a_store_that_is_deleted_under_a_broker_confirms_nothing_and_the_checks_say_so
 }
 
 #[test]
+fn whoever_knocks_at_the_wrong_port_is_told_of_with_the_right_one() {
+    run(async {
+        let Some(mut broker) = TestBroker::start_own().await else {
+            return;
+        };
+        let (amqp, http) = (broker.address().to_owned(), broker.management().to_owned());
+        for (to, bytes, told) in [
+            (
+                &http,
+                &b"AMQP\0\0\x09\x01"[..],
+                format!("the client speaks AMQP, but this is a port of HTTP; AMQP is at {amqp}"),
+            ),
+            (
+                &http,
+                b"\x16\x03\x01\x02\0\x01",
+                "the client began a TLS handshake, but this port is without TLS; the HTTP API with TLS is served nowhere"
+                    .to_owned(),
+            ),
+            (
+                &amqp,
+                b"GET / HTTP/1.1\r\n\r\n",
+                format!("see management_port; the HTTP API is at {http}"),
+            ),
+            (
+                &amqp,
+                b"\x16\x03\x01\x02\0\x01",
+                "this port is without TLS; AMQP with TLS is served nowhere here".to_owned(),
+            ),
+        ] {
+            let mut raw = Raw::dial_to(to).await;
+            raw.bytes(bytes).await;
+            logged(&mut broker, &["WARN", &told]).await;
+        }
+    });
+}
+
+#[test]
 fn an_address_that_takes_the_place_of_listeners_is_told() {
     let folder = TempDir::with_prefix("leveret-test-").expect("a folder");
     let file = folder.path().join("own.toml");

@@ -5,6 +5,7 @@
 //! A rule about a declaration, a name or a permission belongs here, once, for all callers. The form of requests (AMQP
 //! methods, leveretctl's verbs, HTTP) and the handling of messages do not belong here.
 
+pub mod addresses;
 pub mod auth;
 pub mod broker;
 pub mod connections;

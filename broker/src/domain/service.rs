@@ -1,10 +1,12 @@
 //! Whether the broker serves clients: operators can suspend its listeners, put it under maintenance, and stop what RabbitMQ
 //! calls the application, while the process goes on and answers leveretctl.
 
+use super::addresses::Addresses;
 use super::broker::Broker;
 use crate::plumbing::ports::{Ports, Users};
 use parking_lot::Mutex;
 use std::io;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,6 +43,8 @@ pub enum Condition {
 pub struct Service {
     /// The listeners.
     pub ports: Ports,
+    /// Where they are, once they are.
+    pub addresses: OnceLock<Addresses>,
     /// Locked while the application is stopped, started or reset.
     pub switching: Mutex<()>,
     stopped: AtomicBool,

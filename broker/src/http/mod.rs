@@ -13,6 +13,7 @@ mod denials;
 mod effort;
 pub mod error;
 mod fields;
+mod foreign;
 mod headers;
 pub mod list;
 mod login;

@@ -2,10 +2,12 @@
 //! serves them with hyper.
 
 use super::api;
+use super::foreign::Foreign;
 use super::login::Client;
 use super::metrics;
 use super::state::Api;
 use crate::config::Config;
+use crate::domain::broker::Broker;
 use crate::manage::AdminContext;
 use crate::manage::metrics::Scraper;
 use crate::net::{Acceptor, Arrival, Ends, Listener, Source, Stream, StreamService};
@@ -44,6 +46,7 @@ pub struct Site {
     /// Made for the first client: a broker that nobody asks does without its memory.
     app: Arc<OnceLock<Router>>,
     slots: Arc<ConnectionSlots>,
+    foreign: Arc<Foreign>,
 }
 
 impl Site {
@@ -54,7 +57,8 @@ impl Site {
         streams: Option<Arc<dyn StreamService>>,
     ) -> Self {
         let config = config.clone();
-        Site::new(move || {
+        let broker = context.broker.clone();
+        Site::new(broker, move || {
             let api = Api::new(context.clone());
             api::router(api, &config, streams.clone())
         })
@@ -62,14 +66,16 @@ impl Site {
 
     /// Returns the metrics, for everybody.
     pub fn metrics(context: AdminContext) -> Self {
-        Site::new(move || metrics::open(Scraper::new(context.clone())))
+        let broker = context.broker.clone();
+        Site::new(broker, move || metrics::open(Scraper::new(context.clone())))
     }
 
-    fn new(make: impl Fn() -> Router + Send + Sync + 'static) -> Self {
+    fn new(broker: Arc<Broker>, make: impl Fn() -> Router + Send + Sync + 'static) -> Self {
         Site {
             make: Arc::new(make),
             app: Arc::default(),
             slots: ConnectionSlots::new(MAX_CONNECTIONS),
+            foreign: Arc::new(Foreign::new(broker)),
         }
     }
 
@@ -110,9 +116,10 @@ impl Site {
             loop {
                 let slot = Arc::new(self.slots.take(arrival.socket()).await);
                 let (app, mut stop) = (app.clone(), stop.clone());
+                let foreign = self.foreign.clone();
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = serve_arrival(arrival, app, &slot) => {}
+                        () = serve_arrival(arrival, app, &slot, &foreign) => {}
                         () = slot.evicted() => {
                             tracing::debug!("HTTP connection closed to make room for others");
                         }
@@ -129,9 +136,17 @@ impl Site {
     }
 }
 
-async fn serve_arrival(arrival: Arrival, app: Router, slot: &Arc<ConnectionSlot>) {
+async fn serve_arrival(
+    arrival: Arrival,
+    app: Router,
+    slot: &Arc<ConnectionSlot>,
+    foreign: &Foreign,
+) {
     let greeted = match arrival.into_plain() {
-        Ok((socket, ends)) => Some((Stream::Tcp(socket), ends)),
+        Ok((socket, ends)) => {
+            let has_begun = foreign.look(&socket, &ends.peer, HEADER_TIMEOUT).await;
+            has_begun.then_some((Stream::Tcp(socket), ends))
+        }
         Err(arrival) => arrival.greet().await,
     };
     if let Some((stream, ends)) = greeted {

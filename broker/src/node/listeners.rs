@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use crate::amqp::listener::{Forwarded, Sessions};
 use crate::config::{Config, ListenerSpec, Place};
+use crate::domain::addresses::Addresses;
 use crate::http::server::Site;
 use crate::manage::AdminContext;
 use crate::net::tls::Tls;
@@ -59,6 +60,18 @@ impl Listeners {
     /// Returns what they are.
     pub(super) fn bound(&self) -> Arc<[Bound]> {
         self.0.iter().map(|one| one.bound().clone()).collect()
+    }
+
+    /// Returns where they are, for messages to clients at the wrong one.
+    pub(super) fn addresses(&self) -> Addresses {
+        let bound = self.bound();
+        let at = |service, tls| shown(&bound, service, tls);
+        Addresses {
+            amqp: at(Service::Amqp, false),
+            amqps: at(Service::Amqp, true),
+            http: at(Service::Management, false),
+            https: at(Service::Management, true),
+        }
     }
 
     /// Serves HTTP on its listeners, aside, until `stop` becomes true. Returns the listeners for AMQP.

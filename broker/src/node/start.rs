@@ -107,6 +107,7 @@ async fn serve(
     tokio::spawn(shortage::watch(broker.clone(), config.data_dir.clone()));
     wake_connections_when_store_ends(&broker);
     let listeners = Listeners::bind(config, &tls)?;
+    let _ = broker.service.addresses.set(listeners.addresses());
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
     let settings: Settings = Arc::new(Mutex::new(config.settings()));

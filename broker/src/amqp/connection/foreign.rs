@@ -1,5 +1,7 @@
 //! Names the protocol of a client that does not speak AMQP 0-9-1, for the log.
 
+use crate::domain::addresses::Addresses;
+
 /// The bytes of an unknown protocol that are shown.
 const SHOWN: usize = 8;
 /// The first bytes of version 2 of the PROXY protocol.
@@ -35,6 +37,25 @@ pub(super) fn described(input: &[u8]) -> String {
         }
     };
     known.to_owned()
+}
+
+/// Returns where such a client should connect instead, as the rest of that sentence; empty if nobody knows.
+pub(super) fn elsewhere(input: &[u8], addresses: &Addresses) -> String {
+    let (what, place) = match input {
+        [0x16, 3, ..] => ("AMQP with TLS", &addresses.amqps),
+        _ if is_http(input) => (
+            "the HTTP API",
+            match addresses.http {
+                Some(_) => &addresses.http,
+                None => &addresses.https,
+            },
+        ),
+        _ => return String::new(),
+    };
+    match place {
+        Some(place) => format!("; {what} is at {place}"),
+        None => format!("; {what} is served nowhere here"),
+    }
 }
 
 fn is_http(input: &[u8]) -> bool {
@@ -85,6 +106,24 @@ mod tests {
             let sentence = described(input);
             assert!(sentence.contains(named), "{input:?}: {sentence}");
         }
+    }
+
+    #[test]
+    fn the_right_port_is_named() {
+        let addresses = Addresses {
+            http: Some("127.0.0.1:15672".to_owned()),
+            ..Addresses::default()
+        };
+        let told = |input| elsewhere(input, &addresses);
+        assert_eq!(
+            told(b"GET / HTTP/1.1"),
+            "; the HTTP API is at 127.0.0.1:15672"
+        );
+        assert_eq!(
+            told(b"\x16\x03\x01\x02"),
+            "; AMQP with TLS is served nowhere here"
+        );
+        assert_eq!(told(b"SSH-2.0"), "");
     }
 
     proptest! {

@@ -120,11 +120,14 @@ impl Connection {
             return false;
         }
         if buf[..known] != PROTOCOL_HEADER && buf[..known] != PROTOCOL_HEADER_0_9 {
+            let addresses = self.broker.service.addresses.get();
+            let elsewhere = addresses.map(|known| foreign::elsewhere(buf, known));
             log_connection!(
                 warn,
                 self.info,
-                "closing connection: {}",
-                foreign::described(buf)
+                "closing connection: {}{}",
+                foreign::described(buf),
+                elsewhere.unwrap_or_default()
             );
             // Send the version that we speak, then close.
             self.out.buffer().extend_from_slice(&PROTOCOL_HEADER);
