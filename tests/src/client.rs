@@ -56,7 +56,11 @@ impl Client {
         vhost: &str,
     ) -> lapin::Result<Self> {
         let uri = format!("amqp://{user}:{password}@{}/{vhost}", broker.address());
-        let connection = Connection::connect(&uri, ConnectionProperties::default()).await?;
+        Self::over(Connection::connect(&uri, ConnectionProperties::default()).await?).await
+    }
+
+    /// Opens a channel on a connection.
+    pub async fn over(connection: Connection) -> lapin::Result<Self> {
         let channel = TestChannel(connection.create_channel().await?);
         Ok(Self {
             connection,

@@ -30,6 +30,7 @@ mod memory;
 pub mod power;
 mod process;
 pub mod python;
+mod rabbitmq;
 pub mod raw;
 pub mod tls;
 pub mod tools;
@@ -46,5 +47,6 @@ pub use client::{
 pub use machine::isolate;
 pub use memory::{peak_resident_bytes, resident_bytes, settled_bytes};
 pub use process::Process;
+pub use rabbitmq::RabbitMq;
 pub use wait::{eventually, eventually_within, run, run_within};
 pub use web::WebReply;

@@ -37,9 +37,9 @@ mod logging;
 mod memory;
 mod metrics;
 mod mistakes;
+mod moving;
 mod oauth2;
 mod packaging;
-
 mod paging;
 mod parameters;
 mod perf;

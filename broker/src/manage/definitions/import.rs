@@ -451,7 +451,13 @@ impl Import<'_> {
         let in_vhost = vhost.name().as_str();
         check_length("routing key", &entry.routing_key)?;
         let missing = |kind: &'static str, name: &str| {
-            self.missing(kind, in_vhost, name, format!("no {kind} '{name}'"))
+            let hint = match kind {
+                "exchange" => {
+                    " (RabbitMQ leaves internal exchanges out of its files: declare it, and import again)"
+                }
+                _ => "",
+            };
+            self.missing(kind, in_vhost, name, format!("no {kind} '{name}'{hint}"))
         };
         let source = vhost.exchange(&entry.source);
         let source = source.ok_or_else(|| missing("exchange", &entry.source))?;
