@@ -51,8 +51,12 @@ impl Options {
             target(argument, variable, environment)
                 .map_err(|why| usage(format!("{name} URI: {why}")))
         };
-        let source = target(0, "LEVERET_SHOVEL_SOURCE", "source")?;
-        let destination = target(1, "LEVERET_SHOVEL_DESTINATION", "destination")?;
+        let mut source = target(0, "LEVERET_SHOVEL_SOURCE", "source")?;
+        let mut destination = target(1, "LEVERET_SHOVEL_DESTINATION", "destination")?;
+        if let Some(vhost) = line.text("vhost") {
+            source.vhost = vhost.to_owned();
+            destination.vhost = vhost.to_owned();
+        }
         let queues = queues(line)?;
         let follow = line.has("follow");
         if follow && queues.len() > 1 {
@@ -200,6 +204,12 @@ mod tests {
         assert_eq!(two, [pair("x", "x"), pair("y", "y")]);
         let renamed = queues("amqp://a amqp://a --queue x --destination-queue y");
         assert_eq!(renamed, [pair("x", "y")]);
+    }
+
+    #[test]
+    fn one_virtual_host_can_be_given_for_both() {
+        let both = options("amqp://a/x amqp://b -p caf\u{e9} --queue q").expect("valid");
+        assert_eq!((&*both.source.vhost, &*both.destination.vhost), ("caf\u{e9}", "caf\u{e9}"));
     }
 
     #[test]

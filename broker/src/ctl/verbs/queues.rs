@@ -19,13 +19,14 @@ pub(super) static GROUP: Group = Group {
             "Fails for every queue: none is mirrored"),
         verb("shovel", exactly(2),
             "<source-uri> <destination-uri> --queue <queue> [--queue <queue> ...] [--destination-queue <queue>] \
-             [--follow] [--prefetch <number>] [--timeout <timeout>]",
+             [--vhost <vhost>] [--follow] [--prefetch <number>] [--timeout <timeout>]",
             "Moves the messages of queues from one broker to another")
             .details(&[("<source-uri>, <destination-uri>", "amqp[s]://user:password@host:port/vhost of any AMQP 0-9-1 \
                     broker; - takes the URI from the variable LEVERET_SHOVEL_SOURCE or LEVERET_SHOVEL_DESTINATION, \
                     which others cannot read"),
                 ("--queue <queue>", "the queue to empty; can be repeated; - reads names from standard input, one a line"),
                 ("--destination-queue <queue>", "the queue to move to, if it has another name there"),
+                ("--vhost <vhost>", "the virtual host at both brokers, in place of those in the URIs"),
                 ("--follow", "go on when the queue is empty, until Ctrl-C or SIGTERM"),
                 ("--prefetch <number>", "how many messages may be on their way; 1000 by default"),
                 ("--timeout <timeout>", "how long a broker may do nothing, in seconds; 60 by default"),
