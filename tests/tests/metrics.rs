@@ -269,7 +269,8 @@ async fn the_example_of_alerts_is_valid_and_every_metric_in_it_exists() {
         .args(["check", "rules", RULES])
         .output();
     if let Some(checked) = needed("promtool", checked.ok()) {
-        let said = String::from_utf8_lossy(&[&checked.stdout[..], &checked.stderr].concat());
+        let said = [&checked.stdout[..], &checked.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
         assert!(checked.status.success(), "{said}");
         assert!(said.contains("SUCCESS"), "{said}");
     }

@@ -1,8 +1,8 @@
 //! `leveret --check-config`: reads everything that a start would read, and changes nothing.
 
+use super::failure::Failure;
 use super::listeners;
 use super::logging;
-use super::start::Failure;
 use crate::config::Config;
 use crate::domain::broker::Broker;
 use crate::domain::recovery;

@@ -1,5 +1,6 @@
 //! Queues.
 
+use super::super::action::Action;
 use super::{Group, exactly, verb};
 
 #[rustfmt::skip] // A table reads better as a table.
