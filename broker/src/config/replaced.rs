@@ -1,6 +1,7 @@
 //! Settings that have two forms, such as `port` and `listeners`: a layer that has one of them takes the place of the other
 //! in all layers below. Nobody would notice, so it is told.
 
+use super::listener::ListenerSpecs;
 use super::rabbitmq::Note;
 use super::settings::Settings;
 use std::path::Path;
@@ -47,6 +48,10 @@ impl Settings {
             let given = keys.into_iter().filter(|(_, is_given)| *is_given);
             given.map(|(key, _)| key).collect()
         }
+        // An empty list takes the place of nothing.
+        let lists = |specs: &Option<ListenerSpecs>| {
+            specs.as_ref().is_some_and(|listed| !listed.0.is_empty())
+        };
         Forms([
             [
                 form([
@@ -54,7 +59,7 @@ impl Settings {
                     ("port", self.port.is_some()),
                     ("tls_port", self.tls_port.is_some()),
                 ]),
-                form([("listeners", self.listeners.is_some())]),
+                form([("listeners", lists(&self.listeners))]),
             ],
             [
                 form([
@@ -62,7 +67,7 @@ impl Settings {
                     ("management_port", self.management_port.is_some()),
                     ("management_tls_port", self.management_tls_port.is_some()),
                 ]),
-                form([("management_listeners", self.management_listeners.is_some())]),
+                form([("management_listeners", lists(&self.management_listeners))]),
             ],
             [
                 form([
@@ -70,7 +75,7 @@ impl Settings {
                     ("prometheus_port", self.prometheus_port.is_some()),
                     ("prometheus_tls_port", self.prometheus_tls_port.is_some()),
                 ]),
-                form([("prometheus_listeners", self.prometheus_listeners.is_some())]),
+                form([("prometheus_listeners", lists(&self.prometheus_listeners))]),
             ],
             [
                 form([("default_pass", self.default_pass.is_some())]),
@@ -93,7 +98,7 @@ pub(super) fn notes(layers: &[(Origin<'_>, Forms)]) -> Vec<Note> {
             continue;
         };
         let (origin, forms) = &layers[at];
-        // A layer with both has an empty list, which takes no place.
+        // No layer has both: that is refused.
         let (used, other) = match (has(forms, 0), has(forms, 1)) {
             (true, false) => (0, 1),
             (false, true) => (1, 0),
