@@ -228,7 +228,7 @@ pub fn refuse_root(path: &Path) -> Result<(), Unusable> {
     }
     let (name, words) = match SystemUser::find(owner) {
         Some(user) => (user.name.clone(), user.name),
-        None => (SystemUser::called(owner), format!("'#{owner}'")),
+        None => (SystemUser::called(owner), format!("\\#{owner}")),
     };
     Err(Unusable {
         path: path.to_owned(),
@@ -427,7 +427,7 @@ mod tests {
         }
         let told = check(&config).unwrap_err().to_string();
         assert!(told.contains("user number 54321"), "{told}");
-        assert!(told.contains("'sudo -u '#54321' leveret ...'"), "{told}");
+        assert!(told.contains("'sudo -u \\#54321 leveret ...'"), "{told}");
         assert_eq!(fs::read_dir(&store).unwrap().count(), 1, "untouched");
     }
 
