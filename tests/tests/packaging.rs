@@ -64,7 +64,7 @@ fn both_packages_have_the_same_files() {
 #[test]
 fn what_packages_contain_is_there_or_is_built() {
     for (path, source) in deb().into_iter().chain(rpm()) {
-        let is_built = source.starts_with("target/");
+        let is_built = source.trim_start_matches("../").starts_with("target/");
         let is_there = root().join("packaging").join(&source).is_file();
         assert!(
             is_built || is_there,
@@ -129,7 +129,7 @@ fn settings_of_the_package_are_kept_in_an_upgrade() {
 fn every_page_of_the_manual_and_every_completion_is_packaged() {
     let packaged: BTreeSet<String> = deb()
         .into_values()
-        .filter_map(|source| Some(source.strip_prefix("target/packaging/")?.to_owned()))
+        .filter_map(|source| Some(source.strip_prefix("../target/packaging/")?.to_owned()))
         .collect();
     let pages = regex(r#"\("(leveret[\w.]+\.\d)", "#);
     let written: BTreeSet<String> = pages
