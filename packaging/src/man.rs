@@ -6,13 +6,18 @@ use roff::{Inline, Roff, bold, italic, roman};
 /// A manual page in the making.
 pub struct Page {
     roff: Roff,
+    /// Whether a section has just begun, whose first paragraph has no macro of its own.
+    begins: bool,
 }
 
 impl Page {
     /// Begins a page: its name, its section of the manual, and what it is about in a few words.
     pub fn new(name: &str, section: &str, about: &str) -> Self {
         let source = concat!("Leveret ", env!("CARGO_PKG_VERSION"));
-        let mut page = Page { roff: Roff::new() };
+        let mut page = Page {
+            roff: Roff::new(),
+            begins: false,
+        };
         page.roff
             .control("TH", [name, section, date(), source, "Leveret"]);
         page.section("NAME");
@@ -28,21 +33,30 @@ impl Page {
     /// Begins a section.
     pub fn section(&mut self, heading: &str) {
         self.roff.control("SH", [heading]);
+        self.begins = true;
     }
 
     /// Begins a part of a section.
     pub fn subsection(&mut self, heading: &str) {
         self.roff.control("SS", [heading]);
+        self.begins = true;
+    }
+
+    fn break_paragraph(&mut self) {
+        if !self.begins {
+            self.roff.control("PP", []);
+        }
     }
 
     /// Begins a paragraph.
     pub fn paragraph(&mut self, text: &str) {
-        self.roff.control("PP", []);
+        self.break_paragraph();
         self.text([roman(text)]);
     }
 
     /// Continues a paragraph.
     pub fn text(&mut self, text: impl Into<Vec<Inline>>) {
+        self.begins = false;
         self.roff.text(text);
     }
 
@@ -74,7 +88,7 @@ impl Page {
 
     /// Writes lines as they are.
     pub fn lines(&mut self, lines: &str) {
-        self.roff.control("PP", []);
+        self.break_paragraph();
         self.roff.control("nf", []);
         for line in lines.lines() {
             self.text([roman(line)]);

@@ -69,7 +69,7 @@ fn programs_that_show_manuals_have_no_complaints() {
         let file = folder.path().join(name);
         std::fs::write(&file, text).unwrap();
         // -z: nothing but complaints.
-        let found = complaints("groff", &["-man", "-ww", "-z", "-Tutf8"], &file);
+        let found = complaints("groff", &["-Kutf8", "-man", "-ww", "-z", "-Tutf8"], &file);
         assert_eq!(found.unwrap_or_default(), "", "groff on {name}");
         let found = complaints("mandoc", &["-Tlint", "-Wwarning"], &file).unwrap_or_default();
         assert_eq!(found, "", "mandoc on {name}");
