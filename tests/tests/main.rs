@@ -50,6 +50,7 @@ mod power;
 mod private;
 mod rabbitmq_conf;
 mod service;
+mod shovel;
 mod shutdown;
 mod signals;
 mod streams;

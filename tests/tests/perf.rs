@@ -2,7 +2,7 @@
 
 mod channels;
 mod failing;
-mod terminator;
+pub mod terminator;
 mod tls;
 
 use std::path::Path;
@@ -89,6 +89,24 @@ fn what_is_published_is_counted_as_consumed() {
             assert_eq!(published % 100, 0, "{arguments}: {summary}");
             assert_eq!(count(&summary, "consumed"), published, "{arguments}");
         }
+    });
+}
+
+#[test]
+fn totals_units_and_names_are_understood() {
+    run(async {
+        let broker = TestBroker::start().await;
+        let summary = measured(&broker, "-C 1k -s 1KiB").await;
+        assert_eq!(count(&summary, "published"), 1000);
+        assert_eq!(summary["published"]["bytes"], 1_024_000);
+        let address = format!("localhost:{}", broker.port());
+        let output = leveretperf(&format!("-C 10 -s 2kB --quiet --address {address}")).await;
+        assert!(output.stdout.contains("published 10 ("), "{output:?}");
+        assert!(output.stdout.contains(" MB/s)"), "{output:?}");
+        let nowhere = "--address no-such-host.invalid -C 1 --quiet";
+        fails(nowhere, 1, "'no-such-host.invalid' cannot be resolved").await;
+        fails("-qa x-max-length=10", 2, "here it is: --argument").await;
+        fails("-s 1.5k", 2, "expected a size").await;
     });
 }
 

@@ -268,13 +268,8 @@ impl Client {
         }
     }
 
-    /// Waits until one of two can be read, but no longer than `max`, and reads what has arrived. Returns whether anything
-    /// has.
-    pub(crate) fn wait_for_either(
-        one: &mut Client,
-        other: &mut Client,
-        max: Duration,
-    ) -> io::Result<bool> {
+    /// Waits until one of two can be read, but no longer than `max`. Returns whether one can.
+    pub(crate) fn wait_for_either(one: &Client, other: &Client, max: Duration) -> io::Result<bool> {
         let timeout = Timespec {
             tv_sec: 0,
             tv_nsec: i64::from(max.min(TIMEOUT).subsec_nanos()),

@@ -93,7 +93,10 @@ impl Target {
         let (tls, rest) = match uri.split_once("://") {
             Some(("amqp", rest)) => (false, rest),
             Some(("amqps", rest)) => (true, rest),
-            _ => return Err(format!("{uri:?} does not begin with amqp:// or amqps://")),
+            _ => {
+                let shown = without_password(uri);
+                return Err(format!("{shown:?} does not begin with amqp:// or amqps://"));
+            }
         };
         let rest = rest.split('#').next().unwrap_or_default();
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -101,13 +104,22 @@ impl Target {
             Some((authority, path)) => (authority, Some(path)),
             None => (rest, None),
         };
+        if path.is_some_and(|path| path.contains('@')) {
+            return Err(
+                "a slash in the password or an @ behind the host is written %2F or %40".to_owned(),
+            );
+        }
         let (login, host_and_port) = match authority.rsplit_once('@') {
             Some((login, host_and_port)) => (Some(login), host_and_port),
             None => (None, authority),
         };
         let (user, password) = match login.map(|login| login.split_once(':').unwrap_or((login, "")))
         {
-            Some((user, password)) => (percent_decode(user)?, percent_decode(password)?),
+            Some((user, password)) => {
+                let password = percent_decode(password);
+                let wrong = "the password is not UTF-8, or has a % without two hexadecimal digits: write %25";
+                (percent_decode(user)?, password.map_err(|_| wrong)?)
+            }
             None => ("guest".to_owned(), "guest".to_owned()),
         };
         let vhost = match path {
@@ -206,6 +218,19 @@ fn address(host_and_port: &str, usual_port: u16) -> Result<String, String> {
     match port.map_or(Ok(usual_port), str::parse) {
         Ok(port) => Ok(format!("{host}:{port}")),
         Err(_) => Err(format!("{:?} is not a port", port.unwrap_or_default())),
+    }
+}
+
+/// Returns a word of a command line with stars in place of a password, if it is like a URI with one.
+pub(crate) fn without_password(word: &str) -> String {
+    let parts = word.split_once("://").and_then(|(scheme, rest)| {
+        let (login, rest) = rest.rsplit_once('@')?;
+        let (user, _) = login.split_once(':')?;
+        Some((scheme, user, rest))
+    });
+    match parts {
+        Some((scheme, user, rest)) => format!("{scheme}://{user}:***@{rest}"),
+        None => word.to_owned(),
     }
 }
 
@@ -342,12 +367,16 @@ mod tests {
             ("amqp://h?cacertfile=x", "needs TLS: amqps://"),
             ("amqp://h:port", "not a port"),
             ("amqp://h/a/b", "%2F"),
+            ("amqp://u:se/cret@h", "%2F"),
+            ("amqp://u:se%cret@h", "%25"),
+            ("http://u:secret@h", "http://u:***@h"),
             ("amqp://h/%2", "hexadecimal"),
             ("amqp://h/%é", "hexadecimal"),
             ("amqp://h/%FF", "UTF-8"),
         ] {
             let error = Target::parse(uri).expect_err(uri);
             assert!(error.contains(why), "{uri}: {error}");
+            assert!(!error.contains("cret"), "{uri}: {error}");
         }
     }
 }

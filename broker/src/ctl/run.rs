@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::client::uri::without_password;
 use crate::config::{ConfigError, Environment, locate_data_dir};
 use crate::manage::request::Request;
 use crate::text::escape::{Escaped, Form};
@@ -293,7 +294,12 @@ fn usage_error(verb: &Verb, line: &CommandLine, invalid: &Invalid) -> EarlyExit 
     if !is_usage {
         return EarlyExit::Message(format!("Error:\n{reason}"), *status);
     }
-    let (given, usage) = (line.given.join(" "), help::usage(verb, line));
+    let given: Vec<String> = line
+        .given
+        .iter()
+        .map(|word| without_password(word))
+        .collect();
+    let (given, usage) = (given.join(" "), help::usage(verb, line));
     let heading = help::heading("Usage", line.bold);
     let text = format!(
         "Error (argument validation): {reason}\nArguments given:\n\t{given}\n\n{heading}\n\n{usage}"

@@ -16,6 +16,7 @@ mod idle;
 mod meter;
 mod options;
 mod pace;
+mod perftest;
 mod progress;
 mod publisher;
 mod route;
@@ -25,11 +26,13 @@ mod summary;
 mod throughput;
 mod tls;
 mod topology;
+mod values;
 mod window;
 
 pub use crate::client::Version;
 pub use meter::Percentiles;
 pub use options::{Load, Mode};
+pub use perftest::hint;
 pub use route::ExchangeKind;
 pub use summary::Summary;
 pub use tls::TlsOptions;
@@ -60,8 +63,10 @@ pub fn run(load: &Load) -> io::Result<Option<Summary>> {
     interrupt::listen();
     crate::plumbing::system::raise_file_limit();
     match load.mode {
-        Mode::Ceiling => return brokerless::ceiling(load).map(Some),
-        Mode::Relay => return brokerless::relay(load).map(Some),
+        Mode::Ceiling => {
+            return brokerless::ceiling(load).map(|summary| Some(summary.of(load.size)));
+        }
+        Mode::Relay => return brokerless::relay(load).map(|summary| Some(summary.of(load.size))),
         Mode::Disk => return disk::run(load).map(Some),
         _ => {}
     }
@@ -77,5 +82,5 @@ pub fn run(load: &Load) -> io::Result<Option<Summary>> {
         Mode::ConnectionCount => idle::run(load, &dialer),
         _ => run::run(load, &dialer),
     };
-    summary.map(|summary| Some(summary.encrypted(dialer.handshakes())))
+    summary.map(|summary| Some(summary.of(load.size).encrypted(dialer.handshakes())))
 }

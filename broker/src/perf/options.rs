@@ -2,8 +2,10 @@
 //! lavinmqperf where it has one, otherwise those of RabbitMQ's PerfTest unless the name means
 //! something else here.
 
+use super::perftest::DIFFERENCES;
 use super::route::ExchangeKind;
 use super::tls::TlsOptions;
+use super::values::{argument, count, seconds, size};
 use crate::client::uri::{Address, Target};
 use crate::text::version::FULL_VERSION;
 use clap::{Parser, ValueEnum};
@@ -46,7 +48,7 @@ pub enum Mode {
 
 /// Puts load on an AMQP 0-9-1 broker and reports the rates and latencies it achieved.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "leveretperf", version = FULL_VERSION, after_help = EXAMPLES)]
+#[command(name = "leveretperf", version = FULL_VERSION, after_help = format!("{EXAMPLES}\n\n{DIFFERENCES}"))]
 pub struct Load {
     /// What to measure.
     #[arg(value_enum, default_value_t = Mode::Throughput, hide_default_value = true)]
@@ -55,7 +57,8 @@ pub struct Load {
     /// RabbitMQ's URIs for TLS.
     #[arg(long, value_name = "URI", conflicts_with_all = ["address", "user", "password", "vhost"])]
     pub uri: Option<String>,
-    /// The broker's address, also `unix:/path`; default: 127.0.0.1:5672, with --tls 127.0.0.1:5671.
+    /// The broker's address: a name or IP address (`[::1]:5672`), or `unix:/path`; default: 127.0.0.1:5672, with --tls
+    /// 127.0.0.1:5671.
     #[arg(long, value_name = "HOST:PORT")]
     pub address: Option<String>,
     /// The user to log in as.
@@ -90,12 +93,13 @@ pub struct Load {
         help_heading = "Load"
     )]
     pub consumers: u32,
-    /// Size of a message body in bytes.
+    /// Size of a message body in bytes, or with a unit: 16kB, 1KiB, 2MiB.
     #[arg(
         short,
         long,
-        value_name = "BYTES",
-        default_value_t = 16,
+        value_name = "SIZE",
+        default_value = "16",
+        value_parser = size,
         help_heading = "Load"
     )]
     pub size: usize,
@@ -156,15 +160,15 @@ pub struct Load {
     /// How long to publish, in seconds; default: 5, unless message counts end the run.
     #[arg(short, long, short_alias = 'z', alias = "time", value_name = "SECONDS", value_parser = seconds, help_heading = "When to stop")]
     pub duration: Option<f64>,
-    /// Messages to publish per publisher; in the churn modes: cycles per connection.
-    #[arg(short = 'C', long, value_name = "N", help_heading = "When to stop")]
+    /// Messages to publish per publisher, also as 100k or 2M; in the churn modes: cycles per connection.
+    #[arg(short = 'C', long, value_name = "N", value_parser = count, help_heading = "When to stop")]
     pub pmessages: Option<u64>,
     /// Messages to consume per consumer.
-    #[arg(short = 'D', long, value_name = "N", help_heading = "When to stop")]
+    #[arg(short = 'D', long, value_name = "N", value_parser = count, help_heading = "When to stop")]
     pub cmessages: Option<u64>,
     /// Publish this many messages first and consume them all afterwards; with `-y 0`, leave them in
     /// the queues.
-    #[arg(long, value_name = "MESSAGES", conflicts_with_all = ["pmessages", "cmessages", "duration"], help_heading = "When to stop")]
+    #[arg(long, value_name = "MESSAGES", value_parser = count, conflicts_with_all = ["pmessages", "cmessages", "duration"], help_heading = "When to stop")]
     pub backlog: Option<u64>,
     /// Fail if the broker accepts, answers or delivers nothing for this long, in seconds. If a
     /// duration limits the run, a broker that blocks publishers is waited for until the run ends.
@@ -269,31 +273,16 @@ pub struct Load {
 
 const EXAMPLES: &str = "Examples:
   leveretperf                                     as fast as possible, 1 to 1, 5 s
-  leveretperf -s 1024 -p -c 1000 -a -P 500 -d 30  persistent, confirmed, acknowledged
+  leveretperf -s 1KiB -p -c 1000 -a -P 500 -d 30  persistent, confirmed, acknowledged
   leveretperf -r 1000 -l -C 60000                 latency of a lightly loaded broker
   leveretperf -t topic -q 20 --bindings 1000      through a topic exchange
-  leveretperf --backlog 1000000 -s 100            fill, then drain
+  leveretperf --backlog 1M -s 100                 fill, then drain
   leveretperf connection-churn -x 4 -d 10
   leveretperf ceiling -s 1024                     the most that this generator can do
 
 Without --quiet, a line per second is printed to standard error. Ctrl-C ends the run with a summary.
 The exit status is 0 on success, 1 if something failed (the broker rejected something, closed a
 connection, is gone, or did nothing for as long as --patience), and 2 for invalid arguments.";
-
-fn argument(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
-}
-
-/// Parses a positive number of seconds.
-fn seconds(text: &str) -> Result<f64, String> {
-    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds")?;
-    if seconds > 0.0 && seconds <= 1e9 {
-        Ok(seconds)
-    } else {
-        Err("expected a number of seconds above 0".to_owned())
-    }
-}
 
 impl Load {
     /// Checks that the arguments make sense together.

@@ -29,6 +29,16 @@ struct Count {
     per_second: f64,
     /// Whether the text omits it if it is 0.
     if_any: bool,
+    /// The bytes of the bodies of what was published or consumed.
+    bytes: Option<u64>,
+}
+
+impl Count {
+    /// Returns its bytes in MB (a million bytes) per second.
+    fn mb_per_second(&self) -> Option<f64> {
+        let bytes_each = self.bytes? as f64 / self.number.max(1) as f64;
+        Some(self.per_second * bytes_each / 1e6)
+    }
 }
 
 /// The number of seconds over which something was counted.
@@ -68,7 +78,18 @@ impl Summary {
             number,
             per_second: number as f64 / seconds.max(1e-9),
             if_any,
+            bytes: None,
         });
+        self
+    }
+
+    /// Says how many bytes a message had.
+    pub(super) fn of(mut self, size: usize) -> Self {
+        for count in &mut self.counts {
+            if matches!(count.name, "published" | "consumed") {
+                count.bytes = Some(count.number.saturating_mul(size as u64));
+            }
+        }
         self
     }
 
@@ -103,7 +124,11 @@ impl Summary {
             json!(self.declaring.as_secs_f64()),
         );
         for count in &self.counts {
-            let value = json!({"messages": count.number, "per_second": count.per_second});
+            let mut value = json!({"messages": count.number, "per_second": count.per_second});
+            if let (Some(bytes), Some(rate)) = (count.bytes, count.mb_per_second()) {
+                value["bytes"] = json!(bytes);
+                value["mb_per_second"] = json!(rate);
+            }
             object.insert(count.name.to_owned(), value);
         }
         for (name, times) in &self.latencies {
@@ -136,6 +161,12 @@ impl Summary {
             values.push(count.number.to_string());
             names.push(format!("{}_per_second", count.name));
             values.push(format!("{:.1}", count.per_second));
+            if let (Some(bytes), Some(rate)) = (count.bytes, count.mb_per_second()) {
+                names.push(format!("{}_bytes", count.name));
+                values.push(bytes.to_string());
+                names.push(format!("{}_mb_per_second", count.name));
+                values.push(format!("{rate:.3}"));
+            }
         }
         for (name, times) in &self.latencies {
             for (percentile, time) in times.named() {
@@ -170,7 +201,18 @@ impl fmt::Display for Summary {
             .iter()
             .filter(|count| !count.if_any || count.number > 0);
         let rates: Vec<String> = said
-            .map(|count| format!("{} {:.0}/s", count.name, count.per_second))
+            .map(|count| {
+                let Count {
+                    name,
+                    number,
+                    per_second,
+                    ..
+                } = count;
+                match count.mb_per_second() {
+                    Some(rate) => format!("{name} {number} ({per_second:.0}/s, {rate:.1} MB/s)"),
+                    None => format!("{name} {number} ({per_second:.0}/s)"),
+                }
+            })
             .collect();
         write!(f, "{}", rates.join(", "))?;
         if self.declaring >= Duration::from_millis(100) {
@@ -205,6 +247,7 @@ mod tests {
         Summary::new(Mode::Throughput, &shared)
             .with("published", 30, Rate::Over(2.0))
             .with("refused", 0, Rate::IfAny(2.0))
+            .of(1_000_000)
             .lasted(2.0)
     }
 
@@ -212,7 +255,7 @@ mod tests {
     fn the_text_is_short() {
         let text = summary().to_string();
         let (rates, times) = text.split_once('\n').expect("two lines");
-        assert_eq!(rates, "published 15/s");
+        assert_eq!(rates, "published 30 (15/s, 15.0 MB/s)");
         assert!(
             times.starts_with("latency: min 1 p50 1 p75 1 p95 2"),
             "{times}"
@@ -225,6 +268,8 @@ mod tests {
         assert_eq!(json["mode"], "throughput");
         assert_eq!(json["published"]["messages"], 30);
         assert_eq!(json["published"]["per_second"], 15.0);
+        assert_eq!(json["published"]["bytes"], 30_000_000);
+        assert_eq!(json["published"]["mb_per_second"], 15.0);
         assert_eq!(json["refused"]["messages"], 0);
         assert_eq!(json["latency_us"]["count"], 10);
         assert_eq!(json["latency_us"]["p50"], 1.0);
@@ -235,6 +280,12 @@ mod tests {
         let csv = summary().csv();
         let (names, values) = csv.split_once('\n').expect("two lines");
         assert_eq!(names.split(',').count(), values.split(',').count());
-        assert!(names.contains("latency_p99.9_us"), "{names}");
+        for name in [
+            "latency_p99.9_us",
+            "published_bytes",
+            "published_mb_per_second",
+        ] {
+            assert!(names.contains(name), "{names}");
+        }
     }
 }

@@ -131,15 +131,15 @@ impl<'a> Mover<'a> {
             .as_ref()
             .err()
             .is_none_or(|failure| !failure.is_of(Side::Destination));
-        let waited = match destination_works {
-            true => self.wait_for_the_rest(),
-            false => Ok(()),
-        };
-        let is_whole = !self.relay.is_within_message() && waited.is_ok();
         let source_works = moved
             .as_ref()
             .err()
             .is_none_or(|failure| !failure.is_of(Side::Source));
+        let waited = match destination_works && source_works {
+            true => self.wait_for_the_rest(),
+            false => Ok(()),
+        };
+        let is_whole = !self.relay.is_within_message() && waited.is_ok();
         let acknowledged = match source_works {
             true => self.acknowledge_the_rest(),
             false => Ok(()),
@@ -205,9 +205,11 @@ impl<'a> Mover<'a> {
     /// Takes what both sides have sent. Returns whether there is more that has arrived already.
     fn turn(&mut self) -> Result<bool, Failure> {
         self.take_confirms()?;
-        self.take_deliveries()?;
+        let taken = self.take_deliveries();
         let more = self.out.len() >= BURST;
+        // Also before an error: what is complete has its place in the window.
         self.publish()?;
+        taken?;
         self.acknowledge()?;
         Ok(more)
     }
@@ -236,9 +238,11 @@ impl<'a> Mover<'a> {
             ..
         } = self;
         let mut failed = None;
+        let mut whole = out.len();
         let taken = source.frames(|frame, payload| {
             match state.take(frame, payload, relay, counts, out) {
                 Ok(Some(relayed)) => {
+                    whole = out.len();
                     answers.window.sent(relayed.tag);
                     counts.bytes += relayed.size;
                     counts.redelivered += u64::from(relayed.redelivered);
@@ -252,6 +256,8 @@ impl<'a> Mover<'a> {
             Ok(out.len() < BURST)
         });
         if let Some(failure) = failed {
+            // The beginning of a message without its end is not published.
+            out.truncate(whole);
             return Err(failure);
         }
         taken.map_err(|error| Failure::broker(Side::Source, Stage::Move, error))
@@ -311,7 +317,7 @@ impl<'a> Mover<'a> {
 
     /// Waits for something to arrive, and reads it. Returns whether anything has.
     fn wait(&mut self) -> Result<bool, Failure> {
-        let ready = Client::wait_for_either(&mut self.source, &mut self.destination, WAIT);
+        let ready = Client::wait_for_either(&self.source, &self.destination, WAIT);
         if !ready.map_err(|error| self.of_source(Stage::Move, error))? {
             return Ok(false);
         }

@@ -209,7 +209,10 @@ mod tests {
     #[test]
     fn one_virtual_host_can_be_given_for_both() {
         let both = options("amqp://a/x amqp://b -p caf\u{e9} --queue q").expect("valid");
-        assert_eq!((&*both.source.vhost, &*both.destination.vhost), ("caf\u{e9}", "caf\u{e9}"));
+        assert_eq!(
+            (&*both.source.vhost, &*both.destination.vhost),
+            ("caf\u{e9}", "caf\u{e9}")
+        );
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Window {
 
     /// Returns the acknowledgement of all messages at the front that the destination has, and their number.
     pub(super) fn acknowledge(&mut self) -> Option<(Ack, u64)> {
-        let mut acknowledged = None;
+        let mut acknowledged: Option<(u64, u64)> = None;
         while let Some(message) = self.messages.front()
             && message.state == State::Confirmed
         {
