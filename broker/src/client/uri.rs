@@ -104,7 +104,7 @@ impl Target {
             Some((authority, path)) => (authority, Some(path)),
             None => (rest, None),
         };
-        if path.is_some_and(|path| path.contains('@')) {
+        if !authority.contains('@') && path.is_some_and(|path| path.contains('@')) {
             return Err(
                 "a slash in the password or an @ behind the host is written %2F or %40".to_owned(),
             );
