@@ -8,7 +8,7 @@ use super::page::{Terminal, blocks};
 use super::world::{Contents, ORDERS, PASSWORD, login, number, take_all};
 use super::{LIMIT, Move, lists_queues};
 use leveret_tests::{eventually, run_within};
-use rand::RngExt;
+use rand::Rng;
 
 /// The virtual host, name and length of the queues.
 const QUEUES: [(&str, &str, u32); 2] = [("%2f", "work", 30_000), (ORDERS, "quorum", 20_000)];

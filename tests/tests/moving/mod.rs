@@ -133,7 +133,11 @@ async fn lists_queues(terminal: &mut Terminal, helpers: &str, messages: usize) {
     for _ in 0..ATTEMPTS {
         terminal.succeed(helpers).await;
         let listed = std::fs::read_to_string(terminal.file("before.txt")).expect("a list");
-        let count = |line: &str| line.split('\t').nth(2).and_then(|n| n.parse().ok());
+        let count = |line: &str| {
+            line.split('\t')
+                .nth(2)
+                .and_then(|n| n.parse::<usize>().ok())
+        };
         let counts = listed.lines().map(|line| count(line).expect("a count"));
         let counted: usize = counts.sum();
         if counted == messages {

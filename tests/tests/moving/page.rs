@@ -133,15 +133,6 @@ impl Terminal {
         outcome
     }
 
-    /// Runs the blocks of a section, all of which have to succeed.
-    pub async fn section(&mut self, section: &str) -> Vec<Outcome> {
-        let mut outcomes = Vec::new();
-        for block in blocks(section) {
-            outcomes.push(self.succeed(&block).await);
-        }
-        outcomes
-    }
-
     /// Says where things are in place of the page's first block: the addresses are the reader's own.
     pub async fn settings(&mut self, old: &RabbitMq) {
         let given = &blocks("0")[0];
