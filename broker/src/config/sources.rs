@@ -159,13 +159,21 @@ fn has_extension(path: &Path, wanted: &str) -> bool {
 /// Returns the error of a file or directory that cannot be read, with what to do.
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> ConfigError {
     let reason = match error.kind() {
-        io::ErrorKind::NotFound => "No such file or directory".to_owned(),
         io::ErrorKind::PermissionDenied => {
             "Permission denied: run this as a user who may read it, or read no file with --config none".to_owned()
         }
-        _ => error.to_string(),
+        _ => plain(error),
     };
     failed(path, &reason)
+}
+
+/// Returns what the system says, without its number.
+pub(super) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
 }
 
 fn failed(path: &Path, reason: &str) -> ConfigError {

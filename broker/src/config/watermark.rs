@@ -96,7 +96,8 @@ fn scale_down(percent: u64) -> String {
 fn likely_size(number: u64) -> String {
     match number {
         0..10 => format!("{number}GB"),
-        _ => format!("{number}MB"),
+        10..100_000 => format!("{number}MB"),
+        _ => format!("{number}kB"),
     }
 }
 
@@ -222,7 +223,7 @@ mod tests {
             ("2", "did you mean 0.02 (2 % of the memory) or 2GB?"),
             ("100", "did you mean 1.0 (100 % of the memory) or 100MB?"),
             ("512", "did you mean 512MB?"),
-            ("1048575", "did you mean 1048575MB?"),
+            ("1048575", "did you mean 1048575kB?"),
             ("40%", "did you mean 0.4?"),
             (
                 "1.5",

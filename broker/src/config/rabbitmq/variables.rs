@@ -4,10 +4,12 @@
 use crate::config::data_dir::Environment;
 use crate::config::load::is_of_service;
 use crate::config::settings::Settings;
+use crate::config::sources::plain;
 use crate::config::values::Secret;
 use crate::config::{ConfigError, LogFilter, NONE};
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
@@ -185,13 +187,20 @@ fn log_level(text: &str) -> Result<LogFilter, String> {
     }
 }
 
+/// The longest value in a file of its own, in bytes.
+const MAX_VALUE: u64 = 64 << 10;
+
 /// Reads a file that contains one value, without the line end that editors add.
 ///
 /// # Errors
 /// Why it has none.
 pub(in crate::config) fn first_line(path: &Path) -> Result<String, String> {
     let shown = path.display();
-    let text = fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| format!("{shown}: {}", plain(&error)))?;
+    file.take(MAX_VALUE)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("{shown}: {}", plain(&error)))?;
     let mut lines = text.lines();
     match (lines.next(), lines.next()) {
         (Some(line), None) if !line.is_empty() => Ok(line.to_owned()),
