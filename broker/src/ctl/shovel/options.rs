@@ -179,6 +179,7 @@ mod tests {
     use super::*;
     use crate::ctl::program::Program;
     use std::ffi::OsString;
+    use std::path::Path;
 
     fn options(words: &str) -> Result<Options, String> {
         let words = format!("shovel {words}");
@@ -192,6 +193,7 @@ mod tests {
         let environment = Environment {
             variable: &variable,
             uid: 0,
+            default_folder: Path::new("/nowhere"),
         };
         Options::of(&line, Format::Table, &environment).map_err(|invalid| invalid.reason)
     }

@@ -63,10 +63,18 @@ impl Damage {
 
 /// Returns every value of a file that contains no others.
 fn leaves(value: &mut Value) -> Vec<&mut Value> {
+    let is_leaf = match value {
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => true,
+    };
+    if is_leaf {
+        return vec![value];
+    }
     match value {
-        Value::Array(list) if !list.is_empty() => list.iter_mut().flat_map(leaves).collect(),
-        Value::Object(map) if !map.is_empty() => map.values_mut().flat_map(leaves).collect(),
-        leaf => vec![leaf],
+        Value::Array(list) => list.iter_mut().flat_map(leaves).collect(),
+        Value::Object(map) => map.values_mut().flat_map(leaves).collect(),
+        _ => Vec::new(),
     }
 }
 
