@@ -277,7 +277,7 @@ fn certificates_are_shared() {
 fn nothing_becomes_less_strict_unnoticed() {
     for (text, words) in [
         (
-            "ssl_options.password = encrypted:abc",
+            "ssl_options.certfile = /a\nssl_options.password = encrypted:abc",
             "only RabbitMQ's key and cipher could decrypt it",
         ),
         (
