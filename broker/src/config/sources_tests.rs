@@ -210,7 +210,7 @@ fn what_takes_the_place_of_another_form_is_told_with_both_places() {
         &format!("prometheus_listeners in {file}"),
         &format!("prometheus_port in {later}"),
     );
-    assert_eq!(told(&[], &[]), [prometheus.clone()]);
+    assert_eq!(told(&[], &[]), std::slice::from_ref(&prometheus));
     let listeners = format!("listeners in {file}");
     let variable = [("LEVERET_BIND", "0.0.0.0")];
     assert_eq!(
@@ -264,7 +264,7 @@ fn what_is_there_and_unreadable_is_named_with_what_to_do() {
     assert!(told.starts_with(&format!("config file {path}: ")), "{told}");
     let folder = self::folder(&[("leveret.toml", "port = 1")]);
     let path = folder.path().join("leveret.toml");
-    fs::set_permissions(&path, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o0)).unwrap();
     if fs::read(&path).is_ok() {
         eprintln!("skipped: root may read everything");
         return;

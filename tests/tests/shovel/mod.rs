@@ -231,7 +231,10 @@ fn queues_of_every_type_are_moved_to_queues_with_other_names() {
         ] {
             let mut arguments = FieldTable::default();
             arguments.insert(argument.into(), value);
-            let options = QueueDeclareOptions::default().durable();
+            let options = QueueDeclareOptions {
+                durable: true,
+                ..QueueDeclareOptions::default()
+            };
             for (client, name) in [
                 (&source, argument.to_owned()),
                 (&destination, format!("new.{argument}")),
@@ -301,8 +304,8 @@ fn messages_move_over_tls() {
         world.fill(2000).await;
         let authority = Authority::new("An authority");
         let cacert = authority.file("ca.pem");
-        let proxy = |broker: &TestBroker| terminate(authority.server(ALL, None), broker.address());
-        let (from, to) = (proxy(&world.source).await, proxy(&world.destination).await);
+        let from = terminate(authority.server(ALL, None), world.source.address()).await;
+        let to = terminate(authority.server(ALL, None), world.destination.address()).await;
         let uri = |address: &str, parameter: &str| format!("amqps://{address}?{parameter}");
         let mut command = Command::new(&binaries().leveretctl);
         command.args(["shovel", "--queue", "q"]);

@@ -15,7 +15,10 @@ async fn declare(broker: &TestBroker, name: &str, arguments: &[(&str, AMQPValue)
         table.insert((*name).into(), value.clone());
     }
     let client = broker.client().await;
-    let options = QueueDeclareOptions::default().durable();
+    let options = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
     let declared = client.queue_declare(name.into(), options, table);
     declared.await.expect("declare-ok");
 }

@@ -33,6 +33,18 @@ const PROGRAM: Program = Program {
     connection_name: Some("leveretctl shovel"),
 };
 
+/// The reply code with which RabbitMQ 3 refuses an argument.
+const PRECONDITION_FAILED: u16 = 406;
+
+/// How a queue is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// So that a stream is recognised.
+    StreamsToo,
+    /// It is known to be no stream.
+    Queue,
+}
+
 /// What became of a queue.
 struct Moved {
     counts: Counts,
@@ -214,11 +226,20 @@ impl<'a> Brokers<'a> {
     ) -> (Moved, Result<(), Failure>) {
         let started = Instant::now();
         let mut counts = Counts::default();
-        let mut result = self.try_move((queue, to), true, watch, &mut counts);
+        let mut result = self.try_move((queue, to), Reading::StreamsToo, watch, &mut counts);
+        if let Err(failure) = &result
+            && failure.code() == Some(PRECONDITION_FAILED)
+            && counts.moved == 0
+        {
+            // RabbitMQ 3 refuses the argument for all queues but streams: so this is none.
+            result = self.try_move((queue, to), Reading::Queue, watch, &mut counts);
+        }
         if let Err(Failure::Unfit(Unfit::OfStream)) = result {
             match self.is_stream(queue) {
                 // A message that was copied from a stream into a queue.
-                Ok(false) => result = self.try_move((queue, to), false, watch, &mut counts),
+                Ok(false) => {
+                    result = self.try_move((queue, to), Reading::Queue, watch, &mut counts);
+                }
                 Ok(true) => {}
                 Err(failure) => result = Err(failure),
             }
@@ -239,7 +260,7 @@ impl<'a> Brokers<'a> {
     fn try_move(
         &self,
         (queue, to): (&str, &str),
-        refuses_streams: bool,
+        reading: Reading,
         watch: &mut dyn Watch,
         counts: &mut Counts,
     ) -> Result<bool, Failure> {
@@ -261,10 +282,12 @@ impl<'a> Brokers<'a> {
         let exchange = format!("leveretctl.shovel.{:016x}", rand::random::<u64>());
         prepare(&mut destination, &exchange, to)
             .map_err(|error| Failure::broker(Side::Destination, Stage::Prepare, error))?;
-        let relay = Relay::new(exchange.clone(), destination.frame_max(), refuses_streams);
+        let may_be_stream = reading == Reading::StreamsToo;
+        let relay = Relay::new(exchange.clone(), destination.frame_max(), may_be_stream);
         let job = Job {
             queue,
             follow: self.options.follow,
+            from_the_first: may_be_stream,
             prefetch: self.options.prefetch,
             patience: self.options.patience,
         };

@@ -35,6 +35,8 @@ pub(super) struct Job<'a> {
     pub(super) queue: &'a str,
     /// Go on when the queue is empty.
     pub(super) follow: bool,
+    /// Ask for the first message, without which a stream would deliver only new ones.
+    pub(super) from_the_first: bool,
     /// How many messages may be on their way.
     pub(super) prefetch: u16,
     /// How long a broker may do nothing.
@@ -187,12 +189,14 @@ impl<'a> Mover<'a> {
         self.state.cancelling = false;
         self.state.cancelled = false;
         self.state.found_empty = 0;
-        // Other queues ignore it; streams begin at their beginning, and are recognised by what they deliver.
+        // Streams begin at their beginning then, and are recognised by what they deliver.
         let mut arguments = FieldTable::default();
-        arguments.insert(
-            "x-stream-offset".into(),
-            AMQPValue::LongString("first".into()),
-        );
+        if self.job.from_the_first {
+            arguments.insert(
+                "x-stream-offset".into(),
+                AMQPValue::LongString("first".into()),
+            );
+        }
         self.source.consume(
             CHANNEL.0,
             self.job.queue,
