@@ -59,8 +59,14 @@ impl FromStr for DefaultLimits {
             return Ok(DefaultLimits::default());
         }
         let limits = serde_json::from_str(text).map_err(|error| {
+            let reason = error.to_string();
+            // That it is none is said already.
+            let why = match reason.starts_with("invalid type") {
+                true => String::new(),
+                false => format!(": {reason}"),
+            };
             format!(
-                "'{text}' is not a JSON object such as {{\"small\": {{\"pattern\": \"^dev-\", \"max_queues\": 100}}}}: {error}"
+                "'{text}' is not a JSON object such as {{\"small\": {{\"pattern\": \"^dev-\", \"max_queues\": 100}}}}{why}"
             )
         })?;
         DefaultLimits::checked(limits)

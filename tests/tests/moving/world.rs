@@ -88,15 +88,10 @@ pub fn total(contents: &Contents) -> usize {
     numbered as usize + contents.values().map(Vec::len).sum::<usize>()
 }
 
-/// Publishes numbered messages to a queue, which has room for them, and waits until they are there.
+/// Publishes numbered messages, and waits until all are confirmed.
 pub async fn number(client: &Client, queue: &str, count: u32) {
-    publish_numbers(client, queue, count).await;
-    client.counts_become(queue, count, 0).await;
-}
-
-/// Publishes numbered messages. Without confirms, which take this client longer than the messages.
-async fn publish_numbers(client: &Client, queue: &str, count: u32) {
-    let channel = client.open().await;
+    let channel = client.open_confirming().await;
+    let mut waiting = Vec::new();
     for n in 0..count {
         let properties = BasicProperties::default().with_delivery_mode(2);
         let properties = match queue {
@@ -112,7 +107,12 @@ async fn publish_numbers(client: &Client, queue: &str, count: u32) {
             body.as_bytes(),
             properties,
         );
-        sent.await.expect("published");
+        waiting.push(sent.await.expect("published"));
+        if waiting.len() == 2000 || n + 1 == count {
+            for confirm in waiting.drain(..) {
+                confirm.await.expect("confirmed");
+            }
+        }
     }
 }
 
@@ -213,7 +213,7 @@ async fn dead_letters(client: &Client) -> Vec<(&'static str, Vec<(Vec<u8>, Basic
         delivery.acker.nack(options).await.expect("rejected");
     }
     client.counts_become("dead", 20, 0).await;
-    publish_numbers(client, "full", 30).await;
+    number(client, "full", 30).await;
     client.counts_become("dead", 40, 0).await;
     client.counts_become("full", 10, 0).await;
     let mut found = Vec::new();

@@ -73,14 +73,18 @@ fn called_in(program: &str, data_dir: &Path, words: &[&str]) -> Outcome {
     }
 }
 
-/// Starts a fake broker that answers one request with these responses.
+/// Starts a fake broker that answers one request with these responses. Whoever only looks whether it is there is none.
 fn broker(data_dir: &Path, answer: Vec<Response>) -> JoinHandle<Request> {
     let socket = UnixListener::bind(SocketPath::of(data_dir).unwrap().path()).unwrap();
     thread::spawn(move || {
-        let (stream, _) = socket.accept().unwrap();
-        let mut stream = BufReader::new(stream);
-        let mut line = String::new();
-        stream.read_line(&mut line).unwrap();
+        let (mut stream, line) = loop {
+            let (stream, _) = socket.accept().unwrap();
+            let mut stream = BufReader::new(stream);
+            let mut line = String::new();
+            if stream.read_line(&mut line).is_ok_and(|length| length > 0) {
+                break (stream, line);
+            }
+        };
         for response in answer {
             let line = serde_json::to_string(&response).unwrap();
             writeln!(stream.get_mut(), "{line}").unwrap();

@@ -151,7 +151,7 @@ fn files_of_rabbitmq_come_back_except_for_what_is_documented() {
 fn policies_are_imported_without_what_needs_a_cluster() {
     let broker = broker();
     let policy = |name: &str, definition: Value| json!({"vhost": "/", "name": name, "pattern": "^q", "definition": definition});
-    let file = json!({"policies": [
+    let file = json!({"vhosts": [{"name": "/"}], "policies": [
         policy("both", json!({"ha-mode": "all", "ha-sync-mode": "automatic", "max-length": 7})),
         policy("mirrors", json!({"ha-mode": "all"})),
         policy("wrong", json!({"ha-mode": "all", "max-length": -1})),
@@ -165,7 +165,7 @@ fn policies_are_imported_without_what_needs_a_cluster() {
              the rest of it is imported",
             "policy 'mirrors' in vhost '/': it has only ha-mode, and there is only one node and no federation; policies \
              of lower priority apply in its place",
-            "policy 'wrong' in vhost '/': Validation failed\n\n-1 is not a valid maximum length",
+            "policy 'wrong' in vhost '/': Validation failed -1 is not a valid maximum length",
         ]
     );
     assert_eq!(

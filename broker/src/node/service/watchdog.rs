@@ -124,7 +124,7 @@ mod tests {
         let probe = Probe::send(runtime.handle(), &broker);
         std::thread::sleep(Duration::from_millis(20));
         assert!(probe.unanswered().is_some(), "nobody drives it");
-        runtime.block_on(tokio::time::sleep(Duration::from_millis(50)));
+        runtime.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
         assert_eq!(probe.unanswered(), None);
     }
 
