@@ -161,7 +161,7 @@ fn odd_messages() -> Vec<(String, BasicProperties, Vec<u8>)> {
         ("k".repeat(255), plain().with_delivery_mode(1), body(1)),
         ("é".to_owned(), plain().with_delivery_mode(9), body(131_064)),
         ("cc".to_owned(), plain().with_headers(copies), body(131_065)),
-        ("large".to_owned(), plain(), body(17 << 20)),
+        ("large".to_owned(), plain(), body(15 << 20)),
     ];
     let many = (0..3000).map(|n| {
         (

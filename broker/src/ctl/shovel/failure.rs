@@ -191,10 +191,10 @@ fn advice(side: Side, stage: Stage, refusal: &Refusal, queue: &str, target: &Tar
             "the user '{user}' needs the permissions configure, write and read on 'leveretctl\\.shovel\\..*', and write \
              on '{queue}'"
         ),
-        (Side::Source, Stage::Consume, 403) if refusal.text.contains("exclusive") => {
+        (Side::Source, Stage::Consume | Stage::Move, 403) if refusal.text.contains("exclusive") => {
             "stop the consumer that has the queue for itself".to_owned()
         }
-        (Side::Source, Stage::Consume, 403) => {
+        (Side::Source, Stage::Consume | Stage::Move, 403) => {
             format!("the user '{user}' needs the permission read on '{queue}'")
         }
         (_, Stage::Connect, 403) => {

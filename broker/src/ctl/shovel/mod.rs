@@ -33,13 +33,14 @@ const PROGRAM: Program = Program {
     connection_name: Some("leveretctl shovel"),
 };
 
-/// The reply code with which RabbitMQ 3 refuses an argument.
-const PRECONDITION_FAILED: u16 = 406;
+/// How long a queue with messages may deliver none before it is found out whether it is a stream, which delivers new
+/// messages only.
+const FIRST_DELIVERY: Duration = Duration::from_secs(2);
 
 /// How a queue is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
-    /// So that a stream is recognised.
+    /// It may be a stream.
     StreamsToo,
     /// It is known to be no stream.
     Queue,
@@ -227,22 +228,14 @@ impl<'a> Brokers<'a> {
         let started = Instant::now();
         let mut counts = Counts::default();
         let mut result = self.try_move((queue, to), Reading::StreamsToo, watch, &mut counts);
-        if let Err(failure) = &result
-            && failure.code() == Some(PRECONDITION_FAILED)
-            && counts.moved == 0
-        {
-            // RabbitMQ 3 refuses the argument for all queues but streams: so this is none.
-            result = self.try_move((queue, to), Reading::Queue, watch, &mut counts);
-        }
-        if let Err(Failure::Unfit(Unfit::OfStream)) = result {
-            match self.is_stream(queue) {
-                // A message that was copied from a stream into a queue.
-                Ok(false) => {
-                    result = self.try_move((queue, to), Reading::Queue, watch, &mut counts);
-                }
-                Ok(true) => {}
-                Err(failure) => result = Err(failure),
-            }
+        let is_silent = matches!(result, Err(Failure::Silent(_))) && counts.moved == 0;
+        if is_silent || matches!(result, Err(Failure::Unfit(Unfit::OfStream))) {
+            result = match self.is_stream(queue) {
+                // A queue whose messages go to another consumer, or one with a copy of a stream's message.
+                Ok(false) => self.try_move((queue, to), Reading::Queue, watch, &mut counts),
+                Ok(true) => Err(Failure::Unfit(Unfit::OfStream)),
+                Err(failure) => Err(failure),
+            };
         }
         let (some_are_missing, result) = match result {
             Ok(missing) => (missing, Ok(())),
@@ -287,7 +280,10 @@ impl<'a> Brokers<'a> {
         let job = Job {
             queue,
             follow: self.options.follow,
-            from_the_first: may_be_stream,
+            first_delivery: match may_be_stream {
+                true => self.options.patience.min(FIRST_DELIVERY),
+                false => self.options.patience,
+            },
             prefetch: self.options.prefetch,
             patience: self.options.patience,
         };

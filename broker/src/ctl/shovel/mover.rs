@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use leveret_protocol::classes::{AMQPClass, basic, connection, queue};
 use leveret_protocol::frame::{Frame, FrameKind};
 use leveret_protocol::method::{self, BASIC_DELIVER, BASIC_RETURN, Method};
-use leveret_protocol::values::{AMQPValue, FieldTable};
+use leveret_protocol::values::FieldTable;
 use leveret_protocol::{DeliveryTag, MethodId};
 
 use crate::client::interrupt::interrupted;
@@ -35,8 +35,8 @@ pub(super) struct Job<'a> {
     pub(super) queue: &'a str,
     /// Go on when the queue is empty.
     pub(super) follow: bool,
-    /// Ask for the first message, without which a stream would deliver only new ones.
-    pub(super) from_the_first: bool,
+    /// How long the queue may deliver nothing at first, if it has messages.
+    pub(super) first_delivery: Duration,
     /// How many messages may be on their way.
     pub(super) prefetch: u16,
     /// How long a broker may do nothing.
@@ -118,7 +118,7 @@ impl<'a> Mover<'a> {
             counts: Counts::default(),
             out: BytesMut::new(),
             confirms: Patience::new(job.patience),
-            deliveries: Patience::new(job.patience),
+            deliveries: Patience::new(job.first_delivery),
         }
     }
 
@@ -189,20 +189,12 @@ impl<'a> Mover<'a> {
         self.state.cancelling = false;
         self.state.cancelled = false;
         self.state.found_empty = 0;
-        // Streams begin at their beginning then, and are recognised by what they deliver.
-        let mut arguments = FieldTable::default();
-        if self.job.from_the_first {
-            arguments.insert(
-                "x-stream-offset".into(),
-                AMQPValue::LongString("first".into()),
-            );
-        }
         self.source.consume(
             CHANNEL.0,
             self.job.queue,
             "leveretctl.shovel",
             true,
-            arguments,
+            FieldTable::default(),
         )
     }
 
@@ -347,7 +339,11 @@ impl<'a> Mover<'a> {
         let owes = self.relay.is_within_message()
             || !self.job.follow && self.counts.ready > 0 && self.answers.window.len() == 0;
         if !owes || arrived != self.state.arrived {
-            self.deliveries.renew();
+            let patience = match self.state.arrived {
+                0 => self.job.first_delivery,
+                _ => self.job.patience,
+            };
+            self.deliveries = Patience::new(patience);
             return Ok(());
         }
         let lasts = self.deliveries.lasts("has delivered nothing");

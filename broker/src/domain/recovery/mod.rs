@@ -13,7 +13,7 @@ use crate::engine::exchange::{Binding, Destination};
 use crate::engine::queue::paging::Limits;
 use crate::engine::queue::{DeliveryCount, Found, Returns};
 use crate::plumbing::paging::Pager;
-use leveret_storage::{Opened, Progress, QueueId, RecoveredQueue, Spill, Stage, Store};
+use leveret_storage::{Batch, Op, Opened, Progress, QueueId, RecoveredQueue, Spill, Stage, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ use queues::restore_queue;
 ///
 /// # Errors
 /// See [`RecoveryError`].
-pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError> {
+pub fn recover(config: &Config, mut opened: Opened) -> Result<Broker, RecoveryError> {
     let (store, progress) = (opened.store.clone(), opened.progress);
     let mut broker = Broker::new(
         config.into(),
@@ -53,6 +53,9 @@ pub fn recover(config: &Config, opened: Opened) -> Result<Broker, RecoveryError>
     broker
         .alarms
         .set_limits(config.vm_memory_high_watermark, config.disk_free_limit);
+    if !opened.report.clean {
+        count_as_delivered(&store, &mut opened.queues);
+    }
     let mut recovered: HashMap<QueueId, RecoveredQueue> = opened
         .queues
         .into_iter()
@@ -164,6 +167,20 @@ fn by_kind(
         }
     }
     Ok(sorted)
+}
+
+/// Lets everything in the queues count as delivered before, as RabbitMQ does after it has been killed: how far deliveries had
+/// come is recorded now and then only, and a message that a client has seen must not come back as if it had not.
+fn count_as_delivered(store: &Store, queues: &mut [RecoveredQueue]) {
+    let mut ops = Vec::new();
+    for found in queues {
+        if let Some(through) = found.last {
+            found.delivered_through = Some(through);
+            let queue = found.queue;
+            ops.push(Op::Delivered { queue, through });
+        }
+    }
+    store.submit(Batch { ops, sink: None });
 }
 
 fn restore_definitions(
