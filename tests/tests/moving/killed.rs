@@ -17,7 +17,7 @@ async fn fill(address: &str) -> Contents {
     for (vhost, queue, count) in QUEUES {
         let client = login(address, "admin", vhost).await.expect(PASSWORD);
         number(&client, queue, count).await;
-        client.close().await;
+        drop(client);
     }
     Contents::new()
 }
@@ -62,7 +62,7 @@ async fn nothing_is_lost(address: &str) {
             "{queue}: {} doubled without a mark",
             silently.len()
         );
-        client.close().await;
+        drop(client);
     }
 }
 

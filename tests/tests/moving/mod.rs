@@ -107,7 +107,7 @@ async fn users_log_in(address: &str) {
     ] {
         let client = login(address, user, vhost).await;
         let client = client.unwrap_or_else(|error| panic!("{user}: {error}"));
-        client.close().await;
+        drop(client);
     }
     for (user, vhost) in [("nobody", "%2f"), ("app", CAFE), ("rules", ORDERS)] {
         assert!(login(address, user, vhost).await.is_err(), "{user}");
