@@ -107,13 +107,17 @@ fn default_files(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     Ok(files)
 }
 
-/// Returns the files in the folder of further ones, if there is such a folder.
+/// Returns the files in the folder of further ones, if there is such a folder. It may be a link to RabbitMQ's, which has such
+/// a folder itself.
 fn further_files(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    let mut files = Vec::new();
     let directory = folder.join(DEFAULT_DIRECTORY);
-    match exists(&directory)? {
-        true => in_directory(&directory),
-        false => Ok(Vec::new()),
+    for directory in [directory.clone(), directory.join(DEFAULT_DIRECTORY)] {
+        if exists(&directory)? {
+            files.extend(in_directory(&directory)?);
+        }
     }
+    Ok(files)
 }
 
 /// Returns whether a file or a folder that need not be there is.

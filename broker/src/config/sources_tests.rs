@@ -108,11 +108,16 @@ fn a_named_directory_may_have_a_conf_d_whose_files_come_last() {
     let named = folder(&[
         ("z.toml", "port = 1\nheartbeat = 1"),
         ("conf.d/a.toml", "heartbeat = 2"),
+        ("conf.d/conf.d/a.conf", "channel_max = 3"),
     ]);
     let directory = named.path().to_str().unwrap();
     let config = load_by(Path::new("/nonexistent"), &["--config", directory], &[]).unwrap();
-    assert_eq!((config.port, config.heartbeat), (1, 2));
-    assert_eq!(names(&config, named.path()), ["z.toml", "conf.d/a.toml"]);
+    assert_eq!(
+        (config.port, config.heartbeat, config.channel_max),
+        (1, 2, 3)
+    );
+    let read = ["z.toml", "conf.d/a.toml", "conf.d/conf.d/a.conf"];
+    assert_eq!(names(&config, named.path()), read);
 }
 
 #[test]
