@@ -66,11 +66,9 @@ impl Terminal {
                 folder.path().join("pid").display(),
                 program.display()
             );
-            let path = programs.join(name);
-            std::fs::write(&path, script).expect("it is written");
-            let all = std::fs::Permissions::from_mode(0o755);
-            std::fs::set_permissions(path, all).expect("a program");
+            write_program(&programs.join(name), &script);
         }
+        write_sudo(&programs, &folder.path().join("leveret.toml"));
         let path = std::env::var("PATH").unwrap_or_default();
         let mut shell = Command::new("bash")
             .env("PATH", format!("{}:{path}", programs.display()))
@@ -169,4 +167,19 @@ impl Terminal {
         let left: Vec<_> = all_blocks().difference(&self.run).cloned().collect();
         assert!(left.is_empty(), "not run: {left:#?}");
     }
+}
+
+/// Writes a `sudo` that checks the configuration as the service's user would: a test has neither that user nor files in /etc.
+fn write_sudo(programs: &Path, configuration: &Path) {
+    let script = format!(
+        "#!/bin/sh\n[ \"$*\" = '-u leveret leveret --check-config' ] || exit 64\nexec leveret --check-config --config '{}'\n",
+        configuration.display()
+    );
+    write_program(&programs.join("sudo"), &script);
+}
+
+fn write_program(path: &Path, script: &str) {
+    std::fs::write(path, script).expect("it is written");
+    let all = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(path, all).expect("a program");
 }
