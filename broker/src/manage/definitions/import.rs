@@ -8,6 +8,7 @@ use super::entry::parse;
 use super::format::{
     BindingEntry, ExchangeEntry, ParameterEntry, PolicyEntry, QueueEntry, VhostEntry,
 };
+use super::pairs;
 use super::problem::{Imported, Problem, describe, within};
 use super::read::{File, kinds};
 use crate::domain::auth::{
@@ -338,8 +339,13 @@ impl Import<'_> {
     }
 
     fn parameter(&mut self, entry: &RawValue) -> Applied {
-        let entry: ParameterEntry = parse(entry)?;
+        let mut entry: ParameterEntry = parse(entry)?;
         let vhost = self.vhost_of(entry.vhost.clone())?;
+        if matches!(entry.component.as_str(), "operator_policy" | "policy")
+            && let Some(definition) = entry.value.get_mut("definition")
+        {
+            pairs::to_object(definition);
+        }
         let known = ["operator_policy", "vhost-limits", "policy"];
         if !known.contains(&entry.component.as_str()) {
             let component = &entry.component;
@@ -361,6 +367,7 @@ impl Import<'_> {
     fn policy(&mut self, written_entry: &RawValue) -> Applied {
         let mut entry: PolicyEntry = parse(written_entry)?;
         let vhost = self.vhost_of(entry.vhost)?;
+        pairs::to_object(&mut entry.definition);
         let taken = elsewhere::take(&mut entry.definition);
         let is_empty = entry.definition.as_object().is_some_and(Map::is_empty);
         if is_empty && !taken.is_empty() {

@@ -13,6 +13,7 @@ mod import;
 mod load;
 #[cfg(test)]
 mod mutation_tests;
+mod pairs;
 mod problem;
 mod read;
 mod reload;

@@ -178,6 +178,22 @@ fn policies_are_imported_without_what_needs_a_cluster() {
 }
 
 #[test]
+fn definitions_of_policies_may_be_lists_of_pairs() {
+    let broker = broker();
+    let pairs = json!([["max-length", 100_000]]);
+    let file = json!({"vhosts": [{"name": "/"}],
+        "policies": [{"vhost": "/", "name": "p", "pattern": "^q", "definition": pairs}],
+        "parameters": [{"vhost": "/", "component": "operator_policy", "name": "o", "value":
+            {"pattern": "^q", "definition": pairs, "priority": 0, "apply-to": "queues"}}]});
+    let imported = import(&broker, &file.to_string());
+    assert!(imported.problems.is_empty(), "{:?}", imported.problems);
+    let exported = export(&broker);
+    let object = json!({"max-length": 100_000});
+    assert_eq!(exported["policies"][0]["definition"], object);
+    assert_eq!(exported["parameters"][0]["value"]["definition"], object);
+}
+
+#[test]
 fn metadata_of_virtual_hosts_come_back() {
     let broker = broker();
     import(&broker, RABBITMQ_4);
