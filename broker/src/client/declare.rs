@@ -1,6 +1,6 @@
 //! Declarations of a client: queues, exchanges, bindings, consumers.
 
-use super::connection::Client;
+use super::connection::{Client, Refusal};
 use leveret_protocol::MethodId;
 use leveret_protocol::classes::{AMQPClass, basic, channel, confirm, exchange, queue};
 use leveret_protocol::values::FieldTable;
@@ -47,6 +47,30 @@ impl Client {
             }
             _ => Err(io::Error::other("expected queue.declare-ok")),
         }
+    }
+
+    /// Returns whether a queue, which must exist, is deleted with its last consumer; `None` if that cannot be told without
+    /// the permission to declare it. AMQP has no question for this, but a declaration that does not fit is refused with
+    /// the reason.
+    pub(crate) fn is_auto_delete(&mut self, name: &str) -> io::Result<Option<bool>> {
+        for durable in [true, false] {
+            let error = match self.declare_queue(name, durable, FieldTable::default()) {
+                Ok(()) => return Ok(Some(false)),
+                Err(error) => error,
+            };
+            let Some(refusal) = Refusal::of(&error) else {
+                return Err(error);
+            };
+            let (code, text) = (refusal.code, refusal.text.clone());
+            self.reopen_channel()?;
+            match code {
+                403 => return Ok(None),
+                406 if text.contains("'auto_delete'") => return Ok(Some(true)),
+                406 if text.contains("'durable'") => {}
+                _ => return Ok(Some(false)),
+            }
+        }
+        Ok(Some(false))
     }
 
     /// Asks for the counts of a queue. The answer arrives among other frames.

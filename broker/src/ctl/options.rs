@@ -213,6 +213,7 @@ static OPTIONS: &[OptionSpec] = &[
     ),
     option("queue", None, ValueKind::Texts, &["shovel"]),
     option("destination-queue", None, ValueKind::Text, &["shovel"]),
+    option("auto-delete-too", None, ValueKind::NoValue, &["shovel"]),
     option("follow", None, ValueKind::NoValue, &["shovel"]),
     option("prefetch", None, ValueKind::Number, &["shovel"]),
     option("list-commands", None, ValueKind::NoValue, &["help"]),

@@ -204,3 +204,33 @@ fn what_cannot_be_reached_or_makes_no_sense_is_said() {
         }
     });
 }
+
+#[test]
+fn an_auto_delete_queue_is_moved_only_if_that_is_wanted() {
+    run(async {
+        let Some(world) = World::start().await else {
+            return;
+        };
+        let client = world.source.client().await;
+        let channel = client.open_confirming().await;
+        for durable in [true, false] {
+            let options = QueueDeclareOptions {
+                durable,
+                auto_delete: true,
+                ..QueueDeclareOptions::default()
+            };
+            let declared = client.queue_declare("brief".into(), options, FieldTable::default());
+            declared.await.expect("declare-ok");
+            for n in 0..5 {
+                channel.put("brief", n.to_string()).await;
+            }
+            let mut arguments = vec!["--queue", "brief", "--destination-queue", "q"];
+            ended(&world.shovel(&arguments).await, 69, "--auto-delete-too");
+            assert_eq!(client.counts("brief").await, (5, 0));
+            arguments.push("--auto-delete-too");
+            ended(&world.shovel(&arguments).await, 0, "5 messages moved");
+            let moved = world.destination.client().await.drain("q").await;
+            assert_eq!(moved, ["0", "1", "2", "3", "4"]);
+        }
+    });
+}

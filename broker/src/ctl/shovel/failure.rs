@@ -48,6 +48,8 @@ pub(super) enum Failure {
     Rejected,
     /// The destination has returned messages.
     Unroutable,
+    /// The source would delete the queue with its messages if the move were interrupted.
+    AutoDelete,
     /// The queue was deleted at the source.
     QueueGone,
     /// The source has so many messages ready, and delivers none.
@@ -103,6 +105,14 @@ impl Failure {
                 format!(
                     "the destination returned messages: its queue '{to}' was deleted or unbound while they moved. \
                      They are back in '{queue}'"
+                ),
+                exit::UNAVAILABLE,
+            ),
+            Failure::AutoDelete => (
+                format!(
+                    "'{queue}' is an auto-delete queue without another consumer: if this is interrupted, the source \
+                     deletes the queue with the messages that are left. Start a consumer that stays there, or accept the \
+                     risk with --auto-delete-too"
                 ),
                 exit::UNAVAILABLE,
             ),

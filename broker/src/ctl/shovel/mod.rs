@@ -92,9 +92,12 @@ pub(super) fn run(options: &Options, terminal: &mut Terminal<'_>) -> Result<u8, 
         }
     }
     for (queue, to) in &options.queues {
-        brokers
+        let note = brokers
             .check_queue(queue, to)
             .map_err(|failure| failed(&failure, queue, to))?;
+        if let Some(note) = note {
+            writeln!(terminal.err, "{queue}: {note}")?;
+        }
     }
     let mut results = Vec::new();
     for (queue, to) in &options.queues {
@@ -206,16 +209,30 @@ impl<'a> Brokers<'a> {
             .map_err(|error| Failure::broker(side, Stage::Connect, error))
     }
 
-    /// Checks that a queue is on both sides, before anything is moved.
-    fn check_queue(&self, queue: &str, to: &str) -> Result<(), Failure> {
+    /// Checks that a queue is on both sides and outlives an interrupted move, before anything is moved. Returns what the
+    /// user should know.
+    fn check_queue(&self, queue: &str, to: &str) -> Result<Option<String>, Failure> {
+        let mut note = None;
         for (side, queue) in [(Side::Source, queue), (Side::Destination, to)] {
             let mut client = self.connect(side)?;
-            client
-                .counts(queue)
-                .and_then(|_| client.close())
-                .map_err(|error| Failure::broker(side, Stage::Look, error))?;
+            let of = |error| Failure::broker(side, Stage::Look, error);
+            let (_, consumers) = client.counts(queue).map_err(of)?;
+            if side == Side::Source && consumers == 0 && !self.options.auto_delete_too {
+                match client.is_auto_delete(queue).map_err(of)? {
+                    Some(false) => {}
+                    Some(true) => return Err(Failure::AutoDelete),
+                    None => {
+                        let user = &self.options.source.user;
+                        note = Some(format!(
+                            "whether the queue is auto-delete cannot be told, as the user '{user}' may not declare it. If \
+                             it is and this is interrupted, the source deletes it with the messages that are left"
+                        ));
+                    }
+                }
+            }
+            client.close().map_err(of)?;
         }
-        Ok(())
+        Ok(note)
     }
 
     /// Moves a queue. Returns what was moved whether or not it has ended well.
@@ -280,6 +297,7 @@ impl<'a> Brokers<'a> {
         let job = Job {
             queue,
             follow: self.options.follow,
+            goes_with_consumer: self.options.auto_delete_too,
             first_delivery: match may_be_stream {
                 true => self.options.patience.min(FIRST_DELIVERY),
                 false => self.options.patience,

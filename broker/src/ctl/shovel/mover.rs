@@ -13,7 +13,7 @@ use leveret_protocol::values::FieldTable;
 use leveret_protocol::{DeliveryTag, MethodId};
 
 use crate::client::interrupt::interrupted;
-use crate::client::{ACCEPTED_NOTHING, Client, Patience, check_frame};
+use crate::client::{ACCEPTED_NOTHING, Client, Patience, Refusal, check_frame};
 
 use super::failure::{Failure, Side, Stage};
 use super::relay::{CHANNEL, Relay, Relayed};
@@ -35,6 +35,8 @@ pub(super) struct Job<'a> {
     pub(super) queue: &'a str,
     /// Go on when the queue is empty.
     pub(super) follow: bool,
+    /// The queue may be deleted with its last consumer, which is ours.
+    pub(super) goes_with_consumer: bool,
     /// How long the queue may deliver nothing at first, if it has messages.
     pub(super) first_delivery: Duration,
     /// How many messages may be on their way.
@@ -370,10 +372,16 @@ impl<'a> Mover<'a> {
     /// two are needed; and what is delivered before the consumer has ended is moved, too.
     fn is_done(&mut self) -> Result<bool, Failure> {
         if self.state.cancelled {
-            let (ready, consumers) = self
-                .source
-                .counts(self.job.queue)
-                .map_err(|error| self.of_source(Stage::Move, error))?;
+            let counts = match self.source.counts(self.job.queue) {
+                Err(error)
+                    if self.job.goes_with_consumer
+                        && Refusal::of(&error).is_some_and(|refusal| refusal.code == 404) =>
+                {
+                    return Ok(true);
+                }
+                counts => counts,
+            };
+            let (ready, consumers) = counts.map_err(|error| self.of_source(Stage::Move, error))?;
             self.counts.ready = u64::from(ready);
             self.counts.other_consumers = consumers;
             if ready == 0 {

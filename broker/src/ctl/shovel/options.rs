@@ -27,6 +27,8 @@ pub(in crate::ctl) struct Options {
     /// Each queue at the source and the one at the destination.
     pub(super) queues: Vec<(String, String)>,
     pub(super) follow: bool,
+    /// Move also queues that are deleted with their last consumer.
+    pub(super) auto_delete_too: bool,
     pub(super) prefetch: u16,
     pub(super) patience: Duration,
     pub(super) shows_progress: bool,
@@ -76,6 +78,7 @@ impl Options {
             destination,
             queues,
             follow,
+            auto_delete_too: line.has("auto-delete-too"),
             prefetch: prefetch(line)?,
             patience: line.number("timeout").map_or(PATIENCE, Duration::from_secs),
             shows_progress: !line.is_quiet(),

@@ -20,7 +20,7 @@ pub(super) static GROUP: Group = Group {
             "Fails for every queue: none is mirrored"),
         verb("shovel", exactly(2),
             "<source-uri> <destination-uri> --queue <queue> [--queue <queue> ...] [--destination-queue <queue>] \
-             [--vhost <vhost>] [--follow] [--prefetch <number>] [--timeout <timeout>]",
+             [--vhost <vhost>] [--follow] [--auto-delete-too] [--prefetch <number>] [--timeout <timeout>]",
             "Moves the messages of queues from one broker to another")
             .details(&[("<source-uri>, <destination-uri>", "amqp[s]://user:password@host:port/vhost of any AMQP 0-9-1 \
                     broker; - takes the URI from the variable LEVERET_SHOVEL_SOURCE or LEVERET_SHOVEL_DESTINATION, \
@@ -29,6 +29,8 @@ pub(super) static GROUP: Group = Group {
                 ("--destination-queue <queue>", "the queue to move to, if it has another name there"),
                 ("--vhost <vhost>", "the virtual host at both brokers, in place of those in the URIs"),
                 ("--follow", "go on when the queue is empty, until Ctrl-C or SIGTERM"),
+                ("--auto-delete-too", "move also auto-delete queues without another consumer, which the source deletes with \
+                    all that is left when this ends or is interrupted"),
                 ("--prefetch <number>", "how many messages may be on their way; 1000 by default"),
                 ("--timeout <timeout>", "how long a broker may do nothing, in seconds; 60 by default"),
                 ("--quiet", "print no line per second"),
