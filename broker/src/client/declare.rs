@@ -166,12 +166,17 @@ impl Client {
     }
 
     pub(crate) fn qos(&mut self, channel: u16, prefetch: u16) -> io::Result<()> {
+        self.ask_qos(channel, prefetch)?;
+        self.expect(MethodId::new(60, 11)).map(drop)
+    }
+
+    /// Limits the consumers to come. The answer arrives among other frames.
+    pub(crate) fn ask_qos(&mut self, channel: u16, prefetch: u16) -> io::Result<()> {
         let qos = basic::Qos {
             prefetch_count: prefetch,
             global: false,
         };
-        self.send(channel, AMQPClass::Basic(basic::AMQPMethod::Qos(qos)))?;
-        self.expect(MethodId::new(60, 11)).map(drop)
+        self.send(channel, AMQPClass::Basic(basic::AMQPMethod::Qos(qos)))
     }
 
     /// Starts a consumer. Deliveries may arrive before the answer, so the caller handles both.
@@ -210,11 +215,11 @@ impl Client {
         self.counts(queue).map(drop)
     }
 
-    /// Ends a consumer. Deliveries may arrive before the answer, so the caller handles both.
-    pub(crate) fn cancel(&mut self, channel: u16, tag: &str) -> io::Result<()> {
+    /// Ends a consumer. Deliveries may arrive before the answer, so the caller handles both; with `nowait` there is none.
+    pub(crate) fn cancel(&mut self, channel: u16, tag: &str, nowait: bool) -> io::Result<()> {
         let cancel = basic::Cancel {
             consumer_tag: tag.into(),
-            nowait: false,
+            nowait,
         };
         self.send(channel, AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)))
     }

@@ -234,3 +234,35 @@ fn an_auto_delete_queue_is_moved_only_if_that_is_wanted() {
         }
     });
 }
+
+#[test]
+fn a_destination_that_takes_nothing_costs_one_delivery_of_one_message() {
+    run(async {
+        let Some(world) = World::start().await else {
+            return;
+        };
+        let quorum = [
+            ("x-queue-type", AMQPValue::LongString("quorum".into())),
+            ("x-delivery-limit", AMQPValue::LongInt(3)),
+        ];
+        declare(&world.source, "limited", &quorum).await;
+        let full = [
+            ("x-max-length", AMQPValue::LongInt(0)),
+            ("x-overflow", AMQPValue::LongString("reject-publish".into())),
+        ];
+        declare(&world.destination, "full", &full).await;
+        let client = world.source.client().await;
+        let channel = client.open_confirming().await;
+        for n in 0..20 {
+            channel.put_persistent("limited", n.to_string()).await;
+        }
+        for run in 1..=10 {
+            let output = world
+                .shovel(&["--queue", "limited", "--destination-queue", "full"])
+                .await;
+            ended(&output, 75, "delivery limit of a quorum queue");
+            // Only four failed deliveries of the same message exceed the limit.
+            client.counts_become_at_least("limited", 20 - run / 4).await;
+        }
+    });
+}

@@ -97,7 +97,8 @@ impl Failure {
             Failure::Rejected => (
                 format!(
                     "the destination's queue '{to}' refuses messages: it is full (x-max-length with reject-publish). \
-                     They are back in '{queue}'; make room and run this again"
+                     They are back in '{queue}'; make room and run this again (each attempt counts towards the delivery \
+                     limit of a quorum queue)"
                 ),
                 exit::TIMED_OUT,
             ),

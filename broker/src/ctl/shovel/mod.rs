@@ -1,8 +1,9 @@
 //! `leveretctl shovel`: moves the messages of queues from one broker to another, whatever brokers they are.
 //!
-//! [`options`] checks the command line, [`mover`] moves one queue with a [`window`] of messages on their way and the
+//! [`options`] checks the command line, [`mover`] moves one queue, hears the [`answers`] of both brokers, with a [`window`] of messages on their way and the
 //! [`relay`] that turns deliveries into publishes, [`failure`] says why a move has ended early, [`progress`] how far it is.
 
+mod answers;
 mod failure;
 mod mover;
 mod options;

@@ -6,18 +6,17 @@ use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use leveret_protocol::classes::{AMQPClass, basic, connection, queue};
-use leveret_protocol::frame::{Frame, FrameKind};
-use leveret_protocol::method::{self, BASIC_DELIVER, BASIC_RETURN, Method};
+use leveret_protocol::DeliveryTag;
+use leveret_protocol::method;
 use leveret_protocol::values::FieldTable;
-use leveret_protocol::{DeliveryTag, MethodId};
 
 use crate::client::interrupt::interrupted;
-use crate::client::{ACCEPTED_NOTHING, Client, Patience, Refusal, check_frame};
+use crate::client::{ACCEPTED_NOTHING, Client, Patience, Refusal};
 
+use super::answers::{Answers, Source};
 use super::failure::{Failure, Side, Stage};
-use super::relay::{CHANNEL, Relay, Relayed};
-use super::window::{Ack, Window};
+use super::relay::{CHANNEL, Relay};
+use super::window::Ack;
 
 /// How many bytes are relayed before confirms are looked at again.
 const BURST: usize = 256 * 1024;
@@ -25,8 +24,6 @@ const BURST: usize = 256 * 1024;
 const WAIT: Duration = Duration::from_millis(50);
 /// How long confirms are waited for when the move ends early.
 const LAST_CONFIRMS: Duration = Duration::from_secs(10);
-const CONSUME_OK: MethodId = MethodId::new(60, 21);
-const CANCEL_OK: MethodId = MethodId::new(60, 31);
 
 /// What to move, and how.
 #[derive(Clone, Copy, Debug)]
@@ -68,29 +65,6 @@ pub(super) trait Watch {
     fn look(&mut self, counts: &Counts) -> io::Result<bool>;
     /// Is told something that the user should know.
     fn note(&mut self, text: &str) -> io::Result<()>;
-}
-
-/// What the destination has said.
-#[derive(Debug, Default)]
-struct Answers {
-    window: Window,
-    blocked: bool,
-    /// News for the user.
-    notes: Vec<String>,
-    settled: bool,
-}
-
-/// What the source has said, apart from deliveries.
-#[derive(Debug, Default)]
-struct Source {
-    /// The length of the queue was asked for, when this many messages had arrived.
-    asked: Option<u64>,
-    /// How many answers in a row said that the queue is empty, with no delivery between them.
-    found_empty: u32,
-    arrived: u64,
-    /// The consumer: whether its end was asked for, and whether it has ended.
-    cancelling: bool,
-    cancelled: bool,
 }
 
 /// A move under way.
@@ -165,7 +139,8 @@ impl<'a> Mover<'a> {
     }
 
     fn move_all(&mut self, watch: &mut dyn Watch) -> Result<(), Failure> {
-        let qos = self.source.qos(CHANNEL.0, self.job.prefetch);
+        // Whoever takes nothing costs a quorum queue one delivery of one message, of the few that its limit allows.
+        let qos = self.source.qos(CHANNEL.0, 1);
         qos.and_then(|()| self.consume())
             .map_err(|error| self.of_source(Stage::Consume, error))?;
         while !interrupted() {
@@ -187,6 +162,16 @@ impl<'a> Mover<'a> {
         Ok(())
     }
 
+    /// Lets many messages be on their way, once the first has arrived.
+    fn widen(&mut self) -> io::Result<()> {
+        let narrow = self.state.consumer();
+        self.state.is_wide = true;
+        self.source.ask_qos(CHANNEL.0, self.job.prefetch)?;
+        // Limits are those of consumers that come after them; a queue may not want to be without one.
+        self.consume()?;
+        self.source.cancel(CHANNEL.0, narrow, true)
+    }
+
     fn consume(&mut self) -> io::Result<()> {
         self.state.cancelling = false;
         self.state.cancelled = false;
@@ -194,7 +179,7 @@ impl<'a> Mover<'a> {
         self.source.consume(
             CHANNEL.0,
             self.job.queue,
-            "leveretctl.shovel",
+            self.state.consumer(),
             true,
             FieldTable::default(),
         )
@@ -295,6 +280,10 @@ impl<'a> Mover<'a> {
         self.send_acks(&[ack])
             .map_err(|error| self.of_source(Stage::Move, error))?;
         self.counts.moved += count;
+        if !self.state.is_wide && !self.state.cancelling {
+            self.widen()
+                .map_err(|error| self.of_source(Stage::Consume, error))?;
+        }
         Ok(())
     }
 
@@ -393,7 +382,7 @@ impl<'a> Mover<'a> {
             self.ask()?;
         } else if !self.state.cancelling && self.state.asked.is_none() {
             self.state.cancelling = true;
-            let cancelled = self.source.cancel(CHANNEL.0, "leveretctl.shovel");
+            let cancelled = self.source.cancel(CHANNEL.0, self.state.consumer(), false);
             cancelled.map_err(|error| self.of_source(Stage::Move, error))?;
         }
         Ok(false)
@@ -423,109 +412,5 @@ impl<'a> Mover<'a> {
 
     fn of_source(&self, stage: Stage, error: io::Error) -> Failure {
         Failure::broker(Side::Source, stage, error)
-    }
-}
-
-impl Answers {
-    /// Takes what the destination has sent.
-    fn take(&mut self, client: &mut Client) -> io::Result<()> {
-        client.frames(|frame, payload| {
-            // The content of what came back is dropped: the source still has it.
-            if frame.kind != FrameKind::Method {
-                return Ok(true);
-            }
-            if method::peek_id(payload) == Some(BASIC_RETURN) {
-                self.window.returned();
-                return Ok(true);
-            }
-            let method = method::decode(payload).map_err(io::Error::other)?;
-            let (tag, multiple, good) = match method {
-                Method::Ack { tag, multiple } => (tag, multiple, true),
-                Method::Nack { tag, multiple, .. } => (tag, multiple, false),
-                Method::Other(AMQPClass::Connection(connection::AMQPMethod::Blocked(blocked))) => {
-                    self.blocked = true;
-                    let reason = blocked.reason;
-                    self.notes.push(format!(
-                        "the destination accepts nothing for now ({reason}): waiting"
-                    ));
-                    return Ok(true);
-                }
-                Method::Other(AMQPClass::Connection(connection::AMQPMethod::Unblocked(_))) => {
-                    self.blocked = false;
-                    self.notes
-                        .push("the destination accepts messages again".to_owned());
-                    return Ok(true);
-                }
-                _ => return check_frame(frame, payload),
-            };
-            self.settled = true;
-            match self.window.settle(tag.0, multiple, good) {
-                true => Ok(true),
-                false => Err(io::Error::other(format!(
-                    "the broker confirmed message {}, which was not published",
-                    tag.0
-                ))),
-            }
-        })
-    }
-}
-
-impl Source {
-    /// Takes a frame of the source. Returns the message that it completes.
-    fn take(
-        &mut self,
-        frame: Frame,
-        payload: &[u8],
-        relay: &mut Relay,
-        counts: &mut Counts,
-        out: &mut BytesMut,
-    ) -> Result<Option<Relayed>, Failure> {
-        match (frame.kind, frame.channel) {
-            (FrameKind::Header, CHANNEL) => {
-                return relay.header(payload, out).map_err(Failure::Unfit);
-            }
-            (FrameKind::Body, CHANNEL) => {
-                self.arrived += 1;
-                return relay.body(payload, out).map_err(Failure::Unfit);
-            }
-            (FrameKind::Method, _) => {}
-            _ => return Ok(None),
-        }
-        match method::peek_id(payload) {
-            Some(BASIC_DELIVER) => {
-                self.arrived += 1;
-                self.found_empty = 0;
-                relay.deliver(payload, out).map_err(Failure::Unfit)?;
-            }
-            Some(CONSUME_OK) => {}
-            Some(CANCEL_OK) => self.cancelled = true,
-            _ => self.take_other(frame, payload, counts)?,
-        }
-        Ok(None)
-    }
-
-    fn take_other(
-        &mut self,
-        frame: Frame,
-        payload: &[u8],
-        counts: &mut Counts,
-    ) -> Result<(), Failure> {
-        let of = |error| Failure::broker(Side::Source, Stage::Move, error);
-        match method::decode(payload).map_err(|error| of(io::Error::other(error)))? {
-            Method::Other(AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok))) => {
-                let nothing_came = self.asked.take() == Some(self.arrived);
-                self.found_empty = match ok.message_count == 0 && nothing_came {
-                    true => self.found_empty + 1,
-                    false => 0,
-                };
-                counts.ready = u64::from(ok.message_count);
-                counts.other_consumers = ok.consumer_count.saturating_sub(1);
-                Ok(())
-            }
-            Method::Other(AMQPClass::Basic(basic::AMQPMethod::Cancel(_))) => {
-                Err(Failure::QueueGone)
-            }
-            _ => check_frame(frame, payload).map(drop).map_err(of),
-        }
     }
 }
