@@ -92,3 +92,45 @@ fn sigterm_ends_a_move_with_every_message_on_one_side() {
         assert_eq!(first.data, b"0");
     });
 }
+
+fn signal(world: &World, signal: &str) {
+    let pid = world.destination.pid().expect("a process").to_string();
+    let status = std::process::Command::new("kill")
+        .args(["-s", signal, &pid])
+        .status();
+    assert!(status.expect("kill(1) runs").success());
+}
+
+#[test]
+fn a_destination_that_accepts_nothing_does_not_delay_the_end() {
+    run_within(Duration::from_secs(120), async {
+        for is_blocked in [true, false] {
+            let Some(world) = World::start().await else {
+                return;
+            };
+            world.fill(100).await;
+            let mut shovel = world.begin(&["--queue", "q", "--follow"]);
+            arrived(&world, 100).await;
+            match is_blocked {
+                true => {
+                    let alarm = ["set_vm_memory_high_watermark", "absolute", "1"];
+                    world.destination.ctl(&alarm).await;
+                }
+                false => signal(&world, "STOP"),
+            }
+            world.fill(5000).await;
+            // Time to publish some that are not confirmed.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let started = std::time::Instant::now();
+            shovel.signal("INT");
+            assert_eq!(shovel.ended().await.code(), Some(0), "{}", shovel.tail());
+            let took = started.elapsed();
+            assert!(took < Duration::from_secs(9), "{took:?}");
+            if !is_blocked {
+                signal(&world, "CONT");
+            }
+            let source = world.source.client().await;
+            source.counts_become_at_least("q", 4000).await;
+        }
+    });
+}

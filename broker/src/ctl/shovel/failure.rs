@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::client::interrupt::interrupted;
 use crate::client::{Refusal, uri::Target};
 use crate::ctl::exit;
 
@@ -79,6 +80,11 @@ impl Failure {
     /// Returns whether a side has failed so that nothing more is to be expected of it.
     pub(super) fn is_of(&self, side: Side) -> bool {
         matches!(self, Failure::Broker(failed, ..) if *failed == side)
+    }
+
+    /// Returns whether a wait has ended because the user wants an end.
+    pub(super) fn is_interruption(&self) -> bool {
+        matches!(self, Failure::Broker(_, _, error) if error.kind() == io::ErrorKind::Interrupted && interrupted())
     }
 
     /// Returns the reply code with which the broker has refused something.

@@ -1,6 +1,7 @@
 //! `leveretctl shovel`: moves the messages of queues from one broker to another, whatever brokers they are.
 //!
-//! [`options`] checks the command line, [`mover`] moves one queue, hears the [`answers`] of both brokers, with a [`window`] of messages on their way and the
+//! [`options`] checks the command line, [`mover`] moves one queue with a [`window`] of messages on their way, hears the
+//! [`answers`] of both brokers, and has the
 //! [`relay`] that turns deliveries into publishes, [`failure`] says why a move has ended early, [`progress`] how far it is.
 
 mod answers;
@@ -37,6 +38,9 @@ const PROGRAM: Program = Program {
 /// How long a queue with messages may deliver none before it is found out whether it is a stream, which delivers new
 /// messages only.
 const FIRST_DELIVERY: Duration = Duration::from_secs(2);
+
+/// How long a new connection to the destination may do nothing when the user wants an end.
+const LAST_MOMENTS: Duration = Duration::from_secs(2);
 
 /// How a queue is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -310,7 +314,15 @@ impl<'a> Brokers<'a> {
         *counts = moved;
         let cleaned = self.clean_up(destination, &exchange, to);
         result?;
-        let (after, consumers) = cleaned?;
+        let (after, consumers) = match cleaned {
+            // It goes when the broker restarts, or with the queue.
+            Err(_) if interrupt::interrupted() => {
+                let left = format!("the exchange '{exchange}' may be left at the destination");
+                watch.note(&left).map_err(Failure::Output)?;
+                return Ok(false);
+            }
+            cleaned => cleaned?,
+        };
         Ok(consumers == 0 && u64::from(after) < u64::from(before) + moved.moved)
     }
 
@@ -324,6 +336,14 @@ impl<'a> Brokers<'a> {
     ) -> Result<(u32, u32), Failure> {
         let mut client = match destination {
             Some(client) => client,
+            // Connecting to one that does nothing must not delay for long the end that the user wants.
+            None if interrupt::interrupted() => {
+                let target = self.options.destination.clone();
+                let patience = self.options.patience.min(LAST_MOMENTS);
+                Dialer::new(target, patience, PROGRAM)
+                    .and_then(|dialer| dialer.connect())
+                    .map_err(|error| Failure::broker(Side::Destination, Stage::Connect, error))?
+            }
             None => self.connect(Side::Destination)?,
         };
         let deleted = client.delete_exchange(exchange);

@@ -24,6 +24,8 @@ const BURST: usize = 256 * 1024;
 const WAIT: Duration = Duration::from_millis(50);
 /// How long confirms are waited for when the move ends early.
 const LAST_CONFIRMS: Duration = Duration::from_secs(10);
+/// How long the destination may still take when the user wants an end.
+const LAST_MOMENTS: Duration = Duration::from_secs(3);
 
 /// What to move, and how.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +119,9 @@ impl<'a> Mover<'a> {
             true => self.wait_for_the_rest(),
             false => Ok(()),
         };
-        let is_whole = !self.relay.is_within_message() && waited.is_ok();
+        // One that owes confirms may do nothing else either, but it may answer on a new connection.
+        let is_whole =
+            !self.relay.is_within_message() && waited.is_ok() && self.answers.window.waiting() == 0;
         let acknowledged = match source_works {
             true => self.acknowledge_the_rest(),
             false => Ok(()),
@@ -135,7 +139,13 @@ impl<'a> Mover<'a> {
         };
         let closed = closed.map_err(|error| Failure::broker(Side::Source, Stage::Move, error));
         let destination = (destination_works && is_whole).then_some(destination);
-        (counts, destination, moved.and(waited).and(closed))
+        let result = moved.and(waited).and(closed);
+        let result = match result {
+            // What the user has ended has not failed.
+            Err(failure) if failure.is_interruption() => Ok(()),
+            result => result,
+        };
+        (counts, destination, result)
     }
 
     fn move_all(&mut self, watch: &mut dyn Watch) -> Result<(), Failure> {
@@ -252,10 +262,15 @@ impl<'a> Mover<'a> {
             return Ok(());
         }
         let answers = &mut self.answers;
+        let mut interrupted_at = None;
         let written = self.destination.write(&self.out, |client, patience| {
             client.read_available()?;
             answers.take(client)?;
-            if answers.blocked && !interrupted() {
+            if interrupted() {
+                let at = interrupted_at.get_or_insert_with(Instant::now);
+                return Ok(at.elapsed() < LAST_MOMENTS);
+            }
+            if answers.blocked {
                 return Ok(true);
             }
             patience.lasts(ACCEPTED_NOTHING)
@@ -390,9 +405,16 @@ impl<'a> Mover<'a> {
 
     /// Waits for the confirms of what has been published, but not for ever.
     fn wait_for_the_rest(&mut self) -> Result<(), Failure> {
-        let deadline = Instant::now() + LAST_CONFIRMS;
+        let started = Instant::now();
+        let goes_on = || {
+            started.elapsed()
+                < match interrupted() {
+                    true => LAST_MOMENTS,
+                    false => LAST_CONFIRMS,
+                }
+        };
         let of = |error| Failure::broker(Side::Destination, Stage::Move, error);
-        while self.answers.window.waiting() > 0 && Instant::now() < deadline {
+        while self.answers.window.waiting() > 0 && goes_on() {
             self.destination.wait(WAIT).map_err(of)?;
             self.answers.take(&mut self.destination).map_err(of)?;
         }
