@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
 static FAILED: AtomicBool = AtomicBool::new(false);
 
-/// Returns whether SIGINT or SIGTERM was received.
+/// Returns whether SIGINT, SIGTERM or SIGHUP was received.
 pub(crate) fn interrupted() -> bool {
     signal() != 0
 }
@@ -42,6 +42,15 @@ pub(crate) fn listen() {
 async fn wait() {
     use rustix::process::{Signal, getpid, kill_process};
     use tokio::signal::unix::{SignalKind, signal};
+    // Installing a handler would undo nohup(1).
+    let mut hangup = match ignores_hangup() {
+        true => None,
+        false => signal(SignalKind::hangup()).ok(),
+    };
+    let mut closed = async || match &mut hangup {
+        Some(hangup) => hangup.recv().await,
+        None => std::future::pending().await,
+    };
     let (Ok(mut interrupt), Ok(mut terminate)) = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
@@ -52,10 +61,22 @@ async fn wait() {
         let received = tokio::select! {
             _ = interrupt.recv() => Signal::INT,
             _ = terminate.recv() => Signal::TERM,
+            _ = closed() => Signal::HUP,
         };
         if SIGNAL.swap(received.as_raw(), Ordering::Relaxed) != 0 {
             // Interrupted twice: something delays the summary.
             let _ = kill_process(getpid(), Signal::KILL);
         }
     }
+}
+
+/// Returns whether SIGHUP is ignored, as by nohup(1). Only Linux says so.
+#[cfg(unix)]
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 != 0)
 }

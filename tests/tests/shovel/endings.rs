@@ -134,3 +134,17 @@ fn a_destination_that_accepts_nothing_does_not_delay_the_end() {
         }
     });
 }
+
+#[test]
+fn a_closed_terminal_ends_it() {
+    run_within(Duration::from_secs(60), async {
+        let Some(world) = World::start().await else {
+            return;
+        };
+        world.fill(10).await;
+        let mut shovel = world.begin(&["--queue", "q", "--follow"]);
+        arrived(&world, 10).await;
+        shovel.signal("HUP");
+        assert_eq!(shovel.ended().await.code(), Some(0), "{}", shovel.tail());
+    });
+}

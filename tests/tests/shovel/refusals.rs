@@ -266,3 +266,34 @@ fn a_destination_that_takes_nothing_costs_one_delivery_of_one_message() {
         }
     });
 }
+
+#[test]
+fn no_exchange_is_left_if_the_queue_may_not_be_bound() {
+    run(async {
+        let Some(world) = World::start().await else {
+            return;
+        };
+        world.fill(3).await;
+        let own = "leveretctl.*";
+        for arguments in [
+            &["add_user", "walker", "walker"][..],
+            &["set_permissions", "walker", own, own, ".*"],
+        ] {
+            world.destination.ctl(arguments).await;
+        }
+        let mut command = Command::new(&binaries().leveretctl);
+        command.args(["shovel", "--queue", "q"]);
+        command.arg(format!("amqp://guest:guest@{}", world.source.address()));
+        command.arg(format!(
+            "amqp://walker:walker@{}",
+            world.destination.address()
+        ));
+        ended(&output(command).await, 69, "and write on 'q'");
+        let exchanges = world
+            .destination
+            .ctl(&["-q", "list_exchanges", "name"])
+            .await;
+        assert!(!exchanges.contains("shovel"), "{exchanges}");
+        assert_eq!(world.source.client().await.counts("q").await.0, 3);
+    });
+}

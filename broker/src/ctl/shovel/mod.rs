@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use leveret_protocol::values::FieldTable;
 use serde_json::{Value as Json, json};
 
-use crate::client::{Client, Dialer, Exchange, Program, interrupt};
+use crate::client::{Client, Dialer, Exchange, Program, Refusal, interrupt};
 
 use super::exit;
 use super::run::{EarlyExit, Terminal};
@@ -295,8 +295,13 @@ impl<'a> Brokers<'a> {
             .counts(to)
             .map_err(|error| Failure::broker(Side::Destination, Stage::Look, error))?;
         let exchange = format!("leveretctl.shovel.{:016x}", rand::random::<u64>());
-        prepare(&mut destination, &exchange, to)
-            .map_err(|error| Failure::broker(Side::Destination, Stage::Prepare, error))?;
+        if let Err(error) = prepare(&mut destination, &exchange, to) {
+            // If only the binding was refused, the exchange is there.
+            if Refusal::of(&error).is_some() {
+                let _ = self.clean_up(None, &exchange, to);
+            }
+            return Err(Failure::broker(Side::Destination, Stage::Prepare, error));
+        }
         let may_be_stream = reading == Reading::StreamsToo;
         let relay = Relay::new(exchange.clone(), destination.frame_max(), may_be_stream);
         let job = Job {
