@@ -16,7 +16,7 @@ use crate::client::{ACCEPTED_NOTHING, Client, Patience, Refusal};
 use super::answers::{Answers, Source};
 use super::failure::{Failure, Side, Stage};
 use super::relay::{CHANNEL, Relay};
-use super::window::Ack;
+use super::window::{Ack, Done};
 
 /// How many bytes are relayed before confirms are looked at again.
 const BURST: usize = 256 * 1024;
@@ -49,9 +49,9 @@ pub(super) struct Job<'a> {
 pub(super) struct Counts {
     /// Messages that the destination has and the source has not.
     pub(super) moved: u64,
-    /// The bytes of the bodies that were published.
+    /// The bytes of their bodies.
     pub(super) bytes: u64,
-    /// How many messages were marked redelivered.
+    /// How many of them were marked redelivered.
     pub(super) redelivered: u64,
     /// How many messages the source's queue had ready when it was last asked.
     pub(super) ready: u64,
@@ -59,6 +59,14 @@ pub(super) struct Counts {
     pub(super) on_their_way: u64,
     /// How many consumers the source's queue has beside us.
     pub(super) other_consumers: u32,
+}
+
+impl Counts {
+    fn add(&mut self, done: Done) {
+        self.moved += done.messages;
+        self.bytes += done.bytes;
+        self.redelivered += done.redelivered;
+    }
 }
 
 /// Who looks on.
@@ -236,9 +244,7 @@ impl<'a> Mover<'a> {
             match state.take(frame, payload, relay, counts, out) {
                 Ok(Some(relayed)) => {
                     whole = out.len();
-                    answers.window.sent(relayed.tag);
-                    counts.bytes += relayed.size;
-                    counts.redelivered += u64::from(relayed.redelivered);
+                    answers.window.sent(relayed);
                 }
                 Ok(None) => {}
                 Err(failure) => {
@@ -289,12 +295,12 @@ impl<'a> Mover<'a> {
 
     /// Acknowledges what has been confirmed.
     fn acknowledge(&mut self) -> Result<(), Failure> {
-        let Some((ack, count)) = self.answers.window.acknowledge() else {
+        let Some((ack, done)) = self.answers.window.acknowledge() else {
             return Ok(());
         };
         self.send_acks(&[ack])
             .map_err(|error| self.of_source(Stage::Move, error))?;
-        self.counts.moved += count;
+        self.counts.add(done);
         if !self.state.is_wide && !self.state.cancelling {
             self.widen()
                 .map_err(|error| self.of_source(Stage::Consume, error))?;
@@ -424,11 +430,9 @@ impl<'a> Mover<'a> {
     /// Acknowledges everything that has been confirmed.
     fn acknowledge_the_rest(&mut self) -> io::Result<()> {
         let acks = std::mem::take(&mut self.answers.window);
-        let before = acks.len() as u64;
-        let left = acks.waiting() as u64 + acks.back() as u64;
-        let acks = acks.acknowledge_the_rest();
+        let (acks, done) = acks.acknowledge_the_rest();
         self.send_acks(&acks)?;
-        self.counts.moved += before - left;
+        self.counts.add(done);
         Ok(())
     }
 

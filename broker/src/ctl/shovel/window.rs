@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::relay::Relayed;
+
 /// What has become of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -15,9 +17,26 @@ enum State {
 
 #[derive(Clone, Copy, Debug)]
 struct Message {
-    /// Its delivery tag at the source.
-    tag: u64,
+    relayed: Relayed,
     state: State,
+}
+
+/// What has been acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Done {
+    pub(super) messages: u64,
+    /// The size of their bodies.
+    pub(super) bytes: u64,
+    /// How many of them are marked redelivered.
+    pub(super) redelivered: u64,
+}
+
+impl Done {
+    fn add(&mut self, relayed: Relayed) {
+        self.messages += 1;
+        self.bytes += relayed.size;
+        self.redelivered += u64::from(relayed.redelivered);
+    }
 }
 
 /// An acknowledgement for the source.
@@ -44,9 +63,9 @@ pub(super) struct Window {
 
 impl Window {
     /// Takes a message that was published.
-    pub(super) fn sent(&mut self, tag: u64) {
+    pub(super) fn sent(&mut self, relayed: Relayed) {
         let state = State::Waiting;
-        self.messages.push_back(Message { tag, state });
+        self.messages.push_back(Message { relayed, state });
         self.waiting += 1;
     }
 
@@ -88,42 +107,38 @@ impl Window {
         self.doubtful
     }
 
-    /// Returns the acknowledgement of all messages at the front that the destination has, and their number.
-    pub(super) fn acknowledge(&mut self) -> Option<(Ack, u64)> {
-        let mut acknowledged: Option<(u64, u64)> = None;
+    /// Returns the acknowledgement of all messages at the front that the destination has, and what they are.
+    pub(super) fn acknowledge(&mut self) -> Option<(Ack, Done)> {
+        let mut last = None;
+        let mut done = Done::default();
         while let Some(message) = self.messages.front()
             && message.state == State::Confirmed
         {
-            let (_, count) = acknowledged.unwrap_or_default();
-            acknowledged = Some((message.tag, count + 1));
+            last = Some(message.relayed.tag);
+            done.add(message.relayed);
             self.messages.pop_front();
             self.settled += 1;
         }
         // Whatever came before is acknowledged: else it would be at the front.
-        acknowledged.map(|(tag, count)| {
-            (
-                Ack {
-                    tag,
-                    multiple: true,
-                },
-                count,
-            )
-        })
+        let multiple = true;
+        last.map(|tag| (Ack { tag, multiple }, done))
     }
 
-    /// Returns the acknowledgements of everything that the destination has, when no more is published. Everything else is
-    /// left to the source, which takes it back.
-    pub(super) fn acknowledge_the_rest(mut self) -> Vec<Ack> {
-        let front = self.acknowledge().map(|(ack, _)| ack);
-        let others = self
-            .messages
-            .iter()
-            .filter(|message| message.state == State::Confirmed);
-        let others = others.map(|message| Ack {
-            tag: message.tag,
-            multiple: false,
-        });
-        front.into_iter().chain(others).collect()
+    /// Returns the acknowledgements of everything that the destination has, and what they are, when no more is published.
+    /// Everything else is left to the source, which takes it back.
+    pub(super) fn acknowledge_the_rest(mut self) -> (Vec<Ack>, Done) {
+        let (front, done) = self.acknowledge().unzip();
+        let mut acks: Vec<Ack> = front.into_iter().collect();
+        let mut done: Done = done.unwrap_or_default();
+        for message in &self.messages {
+            if message.state == State::Confirmed {
+                done.add(message.relayed);
+                let tag = message.relayed.tag;
+                let multiple = false;
+                acks.push(Ack { tag, multiple });
+            }
+        }
+        (acks, done)
     }
 
     /// Returns how many messages wait for their confirms.
@@ -147,6 +162,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+
+    fn relayed(tag: u64) -> Relayed {
+        Relayed {
+            tag,
+            size: tag,
+            redelivered: tag.is_multiple_of(2),
+        }
+    }
 
     #[derive(Clone, Debug)]
     enum Step {
@@ -195,7 +218,7 @@ mod tests {
                         // Tags of the source may have gaps: those of messages that were not taken.
                         let tag = delivered.last().map_or(3, |last| last + 1 + last % 2);
                         delivered.push(tag);
-                        window.sent(tag);
+                        window.sent(relayed(tag));
                     }
                     Step::Settle { number, multiple, good } => {
                         let valid = number <= delivered.len() as u64 && (number > 0 || multiple);
@@ -218,9 +241,10 @@ mod tests {
                         window.returned();
                     }
                     Step::Acknowledge => {
-                        if let Some((ack, count)) = window.acknowledge() {
+                        if let Some((ack, done)) = window.acknowledge() {
                             let tags = covered(ack, &delivered, &acked);
-                            prop_assert_eq!(tags.len() as u64, count);
+                            prop_assert_eq!(tags.len() as u64, done.messages);
+                            prop_assert_eq!(tags.iter().sum::<u64>(), done.bytes);
                             acked.extend(tags);
                         }
                     }
@@ -230,7 +254,7 @@ mod tests {
                 prop_assert_eq!(window.waiting(), delivered.len() - confirmed.len() - refused.len());
                 prop_assert_eq!(window.len(), delivered.len() - acked.len());
             }
-            for ack in window.acknowledge_the_rest() {
+            for ack in window.acknowledge_the_rest().0 {
                 let tags = covered(ack, &delivered, &acked);
                 acked.extend(tags);
             }
@@ -242,7 +266,7 @@ mod tests {
     #[test]
     fn a_confirm_after_a_return_is_not_believed() {
         let mut window = Window::default();
-        (1..=3).for_each(|tag| window.sent(tag));
+        (1..=3).for_each(|tag| window.sent(relayed(tag)));
         assert!(window.settle(1, false, true));
         window.returned();
         assert!(window.settle(3, true, true));
@@ -251,20 +275,27 @@ mod tests {
             tag: 1,
             multiple: true,
         };
-        assert_eq!(window.acknowledge_the_rest(), [ack]);
+        assert_eq!(window.acknowledge_the_rest().0, [ack]);
     }
 
     #[test]
     fn behind_a_refused_message_others_are_acknowledged_one_by_one() {
         let mut window = Window::default();
-        (1..=4).for_each(|tag| window.sent(tag));
+        (1..=4).for_each(|tag| window.sent(relayed(tag)));
         assert!(window.settle(2, false, false));
         assert!(window.settle(4, true, true));
         assert!(!window.settle(5, true, true));
         let ack = |tag, multiple| Ack { tag, multiple };
         assert_eq!(
             window.acknowledge_the_rest(),
-            [ack(1, true), ack(3, false), ack(4, false)]
+            (
+                vec![ack(1, true), ack(3, false), ack(4, false)],
+                Done {
+                    messages: 3,
+                    bytes: 8,
+                    redelivered: 1,
+                }
+            )
         );
     }
 }
