@@ -311,6 +311,12 @@ fn messages_move_over_tls() {
         command.args(["shovel", "--queue", "q"]);
         command.arg(uri(&from, &format!("cacertfile={cacert}")));
         command.arg(uri(&to, "verify=verify_none"));
+        let mut unknown = Command::new(&binaries().leveretctl);
+        unknown.args(["shovel", "--queue", "q", &uri(&from, "verify=verify_peer")]);
+        unknown.arg(uri(&to, "verify=verify_none"));
+        let refused = output(unknown).await;
+        ended(&refused, 69, "");
+        assert!(!refused.stderr.contains("--cacert"), "{refused:?}");
         let output = output(command).await;
         ended(&output, 0, "2000 messages moved");
         assert!(

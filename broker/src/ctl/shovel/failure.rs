@@ -174,6 +174,7 @@ fn of_broker(side: Side, stage: Stage, error: &io::Error, context: &Context<'_>)
             (Stage::Move, _) | (_, io::ErrorKind::TimedOut) => exit::TIMED_OUT,
             _ => exit::UNAVAILABLE,
         };
+        let error = in_words_of_uris(&error.to_string());
         return (
             format!("{name} {}: {error}{advice}", target.shown()),
             status,
@@ -237,4 +238,27 @@ fn advice(side: Side, stage: Stage, refusal: &Refusal, queue: &str, target: &Tar
         _ => return String::new(),
     };
     format!(": {text}")
+}
+
+/// Names the parameters of a URI in place of the options of leveretperf, which has the same client.
+fn in_words_of_uris(error: &str) -> String {
+    let mut error = error.to_owned();
+    for (option, parameter) in [
+        ("--cacert FILE", "cacertfile=FILE in the URI"),
+        (
+            "--cert FILE and --key FILE",
+            "certfile=FILE and keyfile=FILE in the URI",
+        ),
+        ("--cert, --key", "certfile= and keyfile= in the URI"),
+        (
+            "--server-name NAME",
+            "server_name_indication=NAME in the URI",
+        ),
+        ("amqps://, or --tls", "amqps://"),
+        ("amqps://, --tls", "amqps://"),
+        ("amqp://, or leave out --tls", "amqp://"),
+    ] {
+        error = error.replace(option, parameter);
+    }
+    error
 }
