@@ -191,9 +191,21 @@ fn has_header(properties: &[u8], name: &str) -> bool {
 fn marked_redelivered(properties: &[u8]) -> Option<Vec<u8>> {
     let (at, table) = headers(properties)?;
     let table = table.unwrap_or_default();
-    let entries = table.get(4..).unwrap_or_default();
-    if raw_table::entries(table).any(|entry| entry.name == REDELIVERED) {
-        return None;
+    let is_true = |kind, bytes: &[u8]| kind == b't' && bytes.last().is_some_and(|&byte| byte != 0);
+    let is_mark = |entry: &raw_table::RawEntry<'_>| entry.name == REDELIVERED;
+    let mut marks = raw_table::entries(table).filter(is_mark).peekable();
+    let others: Vec<u8>;
+    let mut entries = table.get(4..).unwrap_or_default();
+    if marks.peek().is_some() {
+        if marks.all(|mark| is_true(mark.value.kind, mark.value.bytes)) {
+            return None;
+        }
+        // Another value, from whoever published it, would hide the mark.
+        others = raw_table::entries(table)
+            .filter(|entry| !is_mark(entry))
+            .flat_map(|entry| entry.bytes.iter().copied())
+            .collect();
+        entries = &others;
     }
     let mut mark = vec![REDELIVERED.len() as u8];
     mark.extend_from_slice(REDELIVERED);
@@ -248,6 +260,16 @@ mod tests {
             assert_eq!(mark, Some(AMQPValue::Boolean(true)));
             assert_eq!(&headers, before.inner());
             assert_eq!(marked_redelivered(&marked), None);
+            let mut with_another = before.clone();
+            with_another.insert("x-shovel-redelivered".into(), AMQPValue::LongInt(0));
+            let other = properties.clone().with_headers(with_another);
+            let other = marked_redelivered(&properties_to_vec(&other)).expect("replaced");
+            let expected = property(&marked, Property::Headers).expect("headers");
+            let replaced = property(&other, Property::Headers).expect("headers");
+            assert_eq!(
+                table::decode(replaced).expect("a table"),
+                table::decode(expected).expect("a table")
+            );
         }
     }
 
