@@ -6,6 +6,7 @@ use leveret::net::tls::{self, SelfSigned};
 use leveret::node::signals::EarlySignals;
 use leveret::node::{check_config, data_dir, logging, offline, private, start};
 use leveret::text::escape::{Form, escaped};
+use leveret::text::print::{complain, print};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 pub static ALLOCATOR_SETTINGS: &[u8; 58] =
     b"background_thread:true,dirty_decay_ms:50,muzzy_decay_ms:0\0";
 
+/// What errors begin with.
+const PROGRAM: &str = "leveret";
 /// How long the last lines of the log may take.
 const LAST_LINES: Duration = Duration::from_secs(2);
 /// The exit status of `leveret check` and `leveret repair` when they fail.
@@ -61,8 +64,7 @@ fn main() -> ExitCode {
     }
     // Before the log: its file may be in the data directory.
     if let Err(error) = data_dir::check(&config) {
-        let error = error.to_string();
-        eprintln!("leveret: error: {}", escaped(&error, Form::Line));
+        complain(PROGRAM, &error.to_string());
         return ExitCode::from(data_dir::UNUSABLE);
     }
     let log = logging::start(&config);
@@ -73,9 +75,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Plain text on the last line, whatever the log's format and level.
-            let (status, failure) = (failure.status(), failure.to_string());
-            eprintln!("leveret: error: {}", escaped(&failure, Form::Line));
-            ExitCode::from(status)
+            complain(PROGRAM, &failure.to_string());
+            ExitCode::from(failure.status())
         }
     }
 }
@@ -83,13 +84,9 @@ fn main() -> ExitCode {
 /// Says whether a broker would start with this configuration.
 fn check_config(config: &Config) -> ExitCode {
     match check_config::run(config) {
-        Ok(report) => {
-            print!("{report}");
-            ExitCode::SUCCESS
-        }
+        Ok(report) => ExitCode::from(print(PROGRAM, &report, 0)),
         Err(failure) => {
-            let text = failure.to_string();
-            eprintln!("leveret: error: {}", escaped(&text, Form::Line));
+            complain(PROGRAM, &failure.to_string());
             ExitCode::from(failure.status())
         }
     }
@@ -110,18 +107,19 @@ fn backup(directory: String, config: &Config) -> ExitCode {
 
 /// Prints or writes RabbitMQ's configuration as a file of our own.
 fn import_config(path: &Path, output: Option<&Path>, without_advanced: bool) -> ExitCode {
-    let written = Imported::read(path, without_advanced).and_then(|imported| match output {
-        Some(output) => imported.save(output),
-        None => {
-            // A terminal must not be steered by it, a file needs every character.
-            match std::io::stdout().is_terminal() {
-                true => print!("{}", escaped(&imported.text, Form::Lines)),
-                false => print!("{}", imported.text),
-            }
-            Ok(())
-        }
-    });
-    match written {
+    let imported = match Imported::read(path, without_advanced) {
+        Ok(imported) => imported,
+        Err(error) => return refuse(&error),
+    };
+    let Some(output) = output else {
+        // A terminal must not be steered by it, a file needs every character.
+        let text = match std::io::stdout().is_terminal() {
+            true => escaped(&imported.text, Form::Lines),
+            false => imported.text.as_str().into(),
+        };
+        return ExitCode::from(print(PROGRAM, &text, 0));
+    };
+    match imported.save(output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(&error),
     }
@@ -144,15 +142,9 @@ fn make_certificates(command: TlsCommand) -> ExitCode {
         days,
     };
     match wanted.write() {
-        Ok(report) => {
-            print!("{}", escaped(&report, Form::Lines));
-            ExitCode::SUCCESS
-        }
+        Ok(report) => ExitCode::from(print(PROGRAM, &escaped(&report, Form::Lines), 0)),
         Err(error) => {
-            eprintln!(
-                "leveret: error: {}",
-                escaped(&error.to_string(), Form::Line)
-            );
+            complain(PROGRAM, &error.to_string());
             ExitCode::from(COMMAND_FAILED)
         }
     }
@@ -164,23 +156,18 @@ fn run_offline(command: &Command, config: &Config) -> ExitCode {
     if *command == Command::Repair
         && let Err(error) = data_dir::refuse_root(&config.data_dir)
     {
-        let error = error.to_string();
-        eprintln!("leveret: error: {}", escaped(&error, Form::Line));
+        complain(PROGRAM, &error.to_string());
         return ExitCode::from(COMMAND_FAILED);
     }
     match offline::run(command, &config.data_dir) {
-        Ok(outcome) => {
-            print!("{}", outcome.text);
-            ExitCode::from(outcome.status)
-        }
+        Ok(outcome) => ExitCode::from(print(PROGRAM, &outcome.text, outcome.status)),
         Err(error) => {
-            let error = error.to_string();
-            eprintln!("leveret: error: {}", escaped(&error, Form::Line));
+            complain(PROGRAM, &error.to_string());
             ExitCode::from(COMMAND_FAILED)
         }
     }
 }
 
 fn refuse(error: &ConfigError) -> ExitCode {
-    error.report("leveret")
+    error.report(PROGRAM)
 }

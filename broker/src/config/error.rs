@@ -1,6 +1,6 @@
 //! Errors in the configuration: one line each, saying what to do.
 
-use crate::text::escape::{Form, escaped};
+use crate::text::print::{complain, print};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -32,6 +32,12 @@ pub enum ConfigError {
     /// The file with the default user's password cannot be used.
     #[error("default_pass_file: {0}")]
     PasswordFile(String),
+    /// The log has no place.
+    #[error("log_file {} is a directory: name a file in it, such as {}", path.display(), path.join("leveret.log").display())]
+    LogFile {
+        /// The directory.
+        path: PathBuf,
+    },
     /// No data directory was chosen and there is no default.
     #[error(
         "no data directory: neither XDG_DATA_HOME nor HOME is set; choose one with --data-dir or \
@@ -42,16 +48,15 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// Prints the text to stdout or stderr and returns the exit status: 0 for help, 64 (`EX_USAGE`)
-    /// for flags and variables, 78 (`EX_CONFIG`) for the file.
+    /// for flags and variables, 78 (`EX_CONFIG`) for the file, 74 (`EX_IOERR`) if the text cannot be written.
     pub fn report(&self, program: &str) -> ExitCode {
-        match self {
-            ConfigError::Shown(text) => print!("{text}"),
-            other => eprintln!(
-                "{program}: error: {}",
-                escaped(&other.to_string(), Form::Line)
-            ),
-        }
-        ExitCode::from(self.status())
+        ExitCode::from(match self {
+            ConfigError::Shown(text) => print(program, text, self.status()),
+            other => {
+                complain(program, &other.to_string());
+                self.status()
+            }
+        })
     }
 
     /// Returns the exit status of [`report`](Self::report), numbered as in sysexits.h.
@@ -59,7 +64,10 @@ impl ConfigError {
         match self {
             ConfigError::Shown(_) => 0,
             ConfigError::Flag(_) | ConfigError::Environment { .. } => 64,
-            ConfigError::File { .. } | ConfigError::PasswordFile(_) | ConfigError::NoDataDir => 78,
+            ConfigError::File { .. }
+            | ConfigError::PasswordFile(_)
+            | ConfigError::LogFile { .. }
+            | ConfigError::NoDataDir => 78,
         }
     }
 }

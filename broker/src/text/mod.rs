@@ -5,5 +5,6 @@
 pub mod escape;
 pub mod names;
 pub mod pattern;
+pub mod print;
 pub mod shorten;
 pub mod version;
