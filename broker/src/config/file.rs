@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use super::settings::Settings;
-use super::{ConfigError, plain_words, sources};
-use std::fs::File;
+use super::{ConfigError, plain_words, regular, sources};
 use std::io::Read;
 
 /// The largest file that is read, in bytes.
@@ -57,13 +56,13 @@ pub(super) fn read(path: &Path) -> Result<Settings, ConfigError> {
     Ok(settings)
 }
 
-/// Reads the text of a configuration file, which may also be a pipe.
+/// Reads the text of a configuration file, which may also be `/dev/stdin`.
 ///
 /// # Errors
 /// When it cannot be read, is not UTF-8, or has no end.
 pub(super) fn text_of(path: &Path) -> Result<String, ConfigError> {
     let mut text = Vec::new();
-    let file = File::open(path).map_err(|error| sources::unreadable(path, &error))?;
+    let file = regular::open(path).map_err(|error| sources::unreadable(path, &error))?;
     let read = file.take(MAX_FILE + 1).read_to_end(&mut text);
     read.map_err(|error| sources::unreadable(path, &error))?;
     let failed = |reason: String| ConfigError::File {

@@ -12,7 +12,7 @@ use super::replaced::{self, Origin};
 use super::settings::Settings;
 use super::sources::{self, Sources};
 use super::values::Secret;
-use super::{Config, ConfigError, NONE, rabbitmq};
+use super::{Config, ConfigError, NONE, rabbitmq, regular};
 use crate::text::version::FULL_VERSION;
 
 const PREFIX: &str = "LEVERET_";
@@ -78,8 +78,8 @@ pub enum Command {
     /// settings that have a meaning here, the line that each comes from, and what of RabbitMQ's has no effect here and what
     /// to do instead. Keys that RabbitMQ does not know are refused, and so is what would let in more people than RabbitMQ
     /// does. $(NAME) is replaced with the value of the environment variable or key, and relative paths are made absolute.
-    /// Passwords are in the output: --output makes a file that only you can read, and never overwrites one. Nothing else is
-    /// changed. Exit status: 0 it is written; 78 a file cannot be read, is wrong, or exists already.
+    /// Passwords are in the output: --output makes a file that only you can read, and the group of its folder if that is
+    /// another than yours, and never overwrites one. Nothing else is changed. Exit status: 0 it is written; 78 a file cannot be read, is wrong, or exists already.
     ImportConfig {
         /// The file, or a directory with a rabbitmq.conf
         #[arg(value_name = "PATH", default_value = rabbitmq::RABBITMQ_CONF)]
@@ -138,6 +138,15 @@ impl Config {
         args: impl IntoIterator<Item = OsString>,
     ) -> Result<(Config, Option<Command>), ConfigError> {
         load_all(args, &Environment::of_process())
+    }
+
+    /// Does what [`load`](Config::load) does for a process that has done so before: streams are at their ends.
+    ///
+    /// # Errors
+    /// See [`load`](Config::load); also when a file is a stream.
+    pub fn load_again(args: impl IntoIterator<Item = OsString>) -> Result<Config, ConfigError> {
+        regular::again();
+        Config::load(args).map(|(config, _)| config)
     }
 
     /// Returns the variables of the process that are settings.
@@ -259,7 +268,10 @@ fn complete(mut settings: Settings, environment: &Environment<'_>) -> Result<Con
     ] {
         path.take_if(|path| path == Path::new(NONE));
     }
-    Ok(config)
+    match &config.log_file {
+        Some(path) if path.is_dir() => Err(ConfigError::LogFile { path: path.clone() }),
+        _ => Ok(config),
+    }
 }
 
 /// Returns the variable that sets the same as a flag.

@@ -26,6 +26,7 @@ mod mechanism;
 mod paths;
 mod plain_words;
 mod rabbitmq;
+mod regular;
 mod replaced;
 mod settings;
 mod shown;

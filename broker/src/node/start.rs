@@ -252,7 +252,7 @@ async fn reload_on(
         }
         status.reloading();
         let reloaded = tokio::task::spawn_blocking(move || {
-            let loaded = Config::load(std::env::args_os()).map(|(config, _)| config);
+            let loaded = Config::load_again(std::env::args_os());
             reloader.reload(loaded);
             reloader
         });

@@ -6,9 +6,8 @@ use crate::config::load::is_of_service;
 use crate::config::settings::Settings;
 use crate::config::sources::plain;
 use crate::config::values::Secret;
-use crate::config::{ConfigError, LogFilter, NONE};
+use crate::config::{ConfigError, LogFilter, NONE, regular};
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io::Read;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -197,7 +196,7 @@ const MAX_VALUE: u64 = 64 << 10;
 pub(in crate::config) fn first_line(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let mut text = String::new();
-    let file = File::open(path).map_err(|error| format!("{shown}: {}", plain(&error)))?;
+    let file = regular::open(path).map_err(|error| format!("{shown}: {}", plain(&error)))?;
     file.take(MAX_VALUE)
         .read_to_string(&mut text)
         .map_err(|error| format!("{shown}: {}", plain(&error)))?;

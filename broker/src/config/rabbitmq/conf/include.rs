@@ -1,8 +1,8 @@
 //! Reads the files: those that are named, and those that they include.
 
 use super::grammar::{self, Entry, Item, Origin};
-use crate::config::ConfigError;
-use std::fs::{self, File};
+use crate::config::{ConfigError, regular};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,7 +91,7 @@ impl Reader {
 /// Reads the text of a file.
 fn text_of(path: &Path) -> Result<String, String> {
     let mut text = Vec::new();
-    let file = File::open(path).map_err(|error| in_words(&error))?;
+    let file = regular::open(path).map_err(|error| in_words(&error))?;
     let read = file.take(MAX_FILE + 1).read_to_end(&mut text);
     read.map_err(|error| in_words(&error))?;
     if text.len() as u64 > MAX_FILE {

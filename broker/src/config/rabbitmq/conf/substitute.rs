@@ -4,10 +4,9 @@
 use super::Lookup;
 use super::grammar::{Entry, MAX_VALUE};
 use super::names::canonical;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, regular};
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -104,7 +103,7 @@ fn with_file(mut entry: Entry) -> Result<Entry, ConfigError> {
     let folder = entry.at.file.parent().unwrap_or(Path::new(""));
     let path = folder.join(named.trim());
     let mut text = String::new();
-    let read = File::open(&path).and_then(|file| {
+    let read = regular::open(&path).and_then(|file| {
         let limit = u64::try_from(MAX_VALUE).unwrap_or(u64::MAX);
         file.take(limit + 1).read_to_string(&mut text)
     });
