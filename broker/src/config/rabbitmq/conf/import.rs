@@ -6,9 +6,9 @@ use super::{draft_of, grammar};
 use crate::config::ConfigError;
 use crate::text::escape::{Form, escaped};
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Where RabbitMQ's packages have it.
@@ -18,13 +18,18 @@ const CONF: &str = "rabbitmq.conf";
 /// The name of a file in RabbitMQ's old format.
 const OLD_CONF: &str = "rabbitmq.config";
 /// The name of the file with Erlang terms that RabbitMQ reads besides.
-const ADVANCED: &str = "advanced.config";
+pub(in crate::config::rabbitmq) const ADVANCED: &str = "advanced.config";
 /// The name of the file with environment variables that RabbitMQ's scripts read.
-const ENVIRONMENT: &str = "rabbitmq-env.conf";
+pub(in crate::config::rabbitmq) const ENVIRONMENT: &str = "rabbitmq-env.conf";
 /// The directory with further files.
-const DIRECTORY: &str = "conf.d";
+pub(in crate::config::rabbitmq) const DIRECTORY: &str = "conf.d";
+/// What is said of a file with Erlang terms.
+pub(in crate::config::rabbitmq) const ERLANG_TERMS: &str = "it has Erlang terms, which only Erlang can read: look whether \
+     what it says is needed here (docs/operate/rabbitmq-conf.md)";
 /// Who may read the file: it may have passwords.
 const MODE: u32 = 0o600;
+/// Who may read it where a group may read the folder.
+const GROUP_MODE: u32 = 0o640;
 /// The largest advanced.config that is looked at, in bytes.
 const MAX_ADVANCED: u64 = 1 << 20;
 
@@ -50,8 +55,7 @@ impl Imported {
         if has_advanced && !without_advanced {
             return Err(failed(
                 &advanced,
-                "it has Erlang terms, which only Erlang can read: look whether what it says is needed here \
-                 (docs/operate/rabbitmq-conf.md), and leave it out with --without-advanced",
+                &format!("{ERLANG_TERMS}, and leave it out with --without-advanced"),
             ));
         }
         let mut draft = draft_of(&files, &|name| std::env::var_os(name))?;
@@ -73,7 +77,8 @@ impl Imported {
         Ok(Imported { text })
     }
 
-    /// Writes a new file that only its owner may read.
+    /// Writes a new file that only its owner may read, and the group of the folder if that is not the caller's: the service,
+    /// in `/etc/leveret`.
     ///
     /// # Errors
     /// When there is such a file, or it cannot be written.
@@ -89,8 +94,28 @@ impl Imported {
         })?;
         let saved = file
             .write_all(self.text.as_bytes())
+            .and_then(|()| show_to_group(&file, path))
             .and_then(|()| file.sync_all());
         saved.map_err(|error| failed(path, &error.to_string()))
+    }
+}
+
+/// Lets the group of a folder read a file in it, if it may read the folder and is not the caller's own.
+fn show_to_group(file: &File, path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let folder = fs::metadata(folder)?;
+    let own = rustix::process::getegid().as_raw();
+    let is_readable = folder.mode() & 0o050 == 0o050;
+    if folder.gid() == own || !is_readable {
+        return Ok(());
+    }
+    // Only root and members of a group may give files to it.
+    match std::os::unix::fs::fchown(file, None, Some(folder.gid())) {
+        Ok(()) => file.set_permissions(fs::Permissions::from_mode(GROUP_MODE)),
+        Err(_) => Ok(()),
     }
 }
 
@@ -144,7 +169,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
 }
 
 /// Returns the files `*.conf` of a folder, by name.
-fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+pub(in crate::config::rabbitmq) fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     let unreadable = |error: io::Error| failed(folder, &error.to_string());
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
@@ -160,13 +185,13 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
 }
 
 /// Returns whether a file of Erlang terms says anything.
-fn has_terms(path: &Path) -> Result<bool, ConfigError> {
+pub(in crate::config::rabbitmq) fn has_terms(path: &Path) -> Result<bool, ConfigError> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(failed(path, &error.to_string())),
     };
-    if metadata.len() > MAX_ADVANCED {
+    if !metadata.is_file() || metadata.len() > MAX_ADVANCED {
         return Ok(true);
     }
     let text = fs::read(path).map_err(|error| failed(path, &error.to_string()))?;
