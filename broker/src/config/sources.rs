@@ -1,7 +1,7 @@
 //! Which configuration files are read, and in which order.
 
 use super::data_dir::Environment;
-use super::rabbitmq::{Note, conf};
+use super::rabbitmq::{self, Note, conf};
 use super::replaced::Forms;
 use super::settings::Settings;
 use super::{ConfigError, NONE, file};
@@ -38,7 +38,12 @@ pub(super) fn read(
     named: Option<&Path>,
     environment: &Environment<'_>,
 ) -> Result<Sources, ConfigError> {
-    read_all(files(named, environment)?)
+    let mut files = files(named, environment)?;
+    let mut notes = rabbitmq::look(named, &mut files)?;
+    let mut sources = read_all(files)?;
+    notes.append(&mut sources.notes);
+    sources.notes = notes;
+    Ok(sources)
 }
 
 /// Does what [`read`] does for the settings that only Leveret has: leaves out files of RabbitMQ's format.
