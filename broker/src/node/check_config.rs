@@ -1,5 +1,6 @@
 //! `leveret --check-config`: reads everything that a start would read, and changes nothing.
 
+use super::data_dir;
 use super::failure::Failure;
 use super::listeners;
 use super::logging;
@@ -17,6 +18,7 @@ use std::fmt::Write;
 /// Why a broker would not start.
 pub fn run(config: &Config) -> Result<String, Failure> {
     logging::start_plain();
+    data_dir::check_existing(config)?;
     let tls = Tls::open(TlsSettings::from(config))?;
     listeners::check(config, &tls)?;
     let broker = Broker::new(config.into(), config.loopback_users.clone(), None);

@@ -43,6 +43,31 @@ pub struct Unusable {
 /// # Errors
 /// When it holds something else, or belongs to somebody else. Nothing was changed.
 pub fn check(config: &Config) -> Result<(), Unusable> {
+    if fs::metadata(&config.data_dir).is_ok_and(|found| found.is_dir()) {
+        check_access(&config.data_dir).map_err(|reason| Unusable {
+            path: config.data_dir.clone(),
+            reason,
+        })?;
+        refuse_root(&config.data_dir)?;
+    }
+    check_contents(config)
+}
+
+/// Checks what a data directory that exists contains. Root may check what belongs to the user of the service, whom it
+/// will start as.
+///
+/// # Errors
+/// Why a start would not use it.
+pub fn check_existing(config: &Config) -> Result<(), Unusable> {
+    let is_missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+    match fs::metadata(&config.data_dir).err().is_some_and(is_missing) {
+        true => Ok(()),
+        false if rustix::process::geteuid().is_root() => check_contents(config),
+        false => check(config),
+    }
+}
+
+fn check_contents(config: &Config) -> Result<(), Unusable> {
     let path = &config.data_dir;
     let refused = |reason: String| Unusable {
         path: path.clone(),
@@ -56,8 +81,6 @@ pub fn check(config: &Config) -> Result<(), Unusable> {
         Ok(_) => {}
         Err(error) => return check_parent(path, &error).map_err(refused),
     }
-    check_access(path).map_err(refused)?;
-    refuse_root(path)?;
     let store = path.join(STORE);
     match fs::metadata(&store) {
         Ok(found) if found.is_dir() => return check_store(&store).map_err(refused),
@@ -407,6 +430,16 @@ mod tests {
                 .to_string()
                 .contains("is a file")
         );
+    }
+
+    #[test]
+    fn a_check_looks_at_what_is_there_only() {
+        let (folder, mut config) = directory(&["mnesia/"]);
+        assert!(check_existing(&config).is_err());
+        config.data_dir = folder.path().join("none");
+        check_existing(&config).unwrap();
+        config.data_dir = folder.path().join("mnesia");
+        check_existing(&config).unwrap();
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Why the broker did not start, or did not stop cleanly, and what that means for whoever starts it again.
 
+use super::data_dir;
 use crate::domain::recovery::RecoveryError;
 use crate::manage::definitions::LoadError;
 use crate::net::tls::TlsError;
@@ -22,6 +23,9 @@ pub enum Failure {
     /// What is stored cannot be restored.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
+    /// The data directory holds something else, or belongs to somebody else.
+    #[error(transparent)]
+    DataDir(#[from] data_dir::Unusable),
     /// See [`definitions::load_configured`].
     #[error("cannot load definitions: {0}")]
     Definitions(#[from] LoadError),
@@ -59,6 +63,7 @@ impl Failure {
             Failure::Storage(StorageError::InUse { .. }) | Failure::Listen { .. } => UNAVAILABLE,
             Failure::Storage(error) if error.is_lasting() => UNUSABLE_DATA,
             Failure::Recovery(error) if error.is_lasting() => UNUSABLE_DATA,
+            Failure::DataDir(_) => data_dir::UNUSABLE,
             Failure::Storage(_)
             | Failure::Recovery(_)
             | Failure::Definitions(_)

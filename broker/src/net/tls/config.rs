@@ -170,11 +170,16 @@ fn verifier(
     provider: &Arc<CryptoProvider>,
     validity: &mut Vec<Validity>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    let (TlsVerify::Peer, Some(path)) = (settings.verify, &settings.authorities) else {
+    let Some(path) = &settings.authorities else {
         return Ok(Arc::new(NoClientAuth));
     };
+    // A wrong file is told before it is needed.
+    let authorities = PemFile::read(path)?.certificates()?;
+    if settings.verify != TlsVerify::Peer {
+        return Ok(Arc::new(NoClientAuth));
+    }
     let mut roots = RootCertStore::empty();
-    for authority in PemFile::read(path)?.certificates()? {
+    for authority in authorities {
         validity.extend(Validity::of_certificate(path, Role::Authority, &authority));
         roots.add(authority).map_err(|error| {
             TlsError::file(path, format!("a certificate in it cannot be used: {error}"))
