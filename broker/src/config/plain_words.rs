@@ -16,12 +16,27 @@ pub(super) fn explain(text: &str, error: &toml::de::Error) -> String {
         return in_plain_words(error.message(), None);
     };
     let line = line_of(text, span.start);
+    if let Some(key) = without_value(text, line) {
+        return format!(
+            "line {line}: {key}: the value is missing: write it behind the =, or remove the line"
+        );
+    }
     let key = key_around(text, span.start);
     let message = in_plain_words(error.message(), key.as_deref());
     match key {
         Some(key) => format!("line {line}: {key}: {message}"),
         None => format!("line {line}: {message}"),
     }
+}
+
+/// Returns the key in a line that has no value: `port =`.
+fn without_value(text: &str, line: usize) -> Option<&str> {
+    let (key, value) = text.lines().nth(line - 1)?.split_once('=')?;
+    let (key, value) = (key.trim(), value.trim());
+    let is_key = key
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    (is_key && !key.is_empty() && (value.is_empty() || value.starts_with('#'))).then_some(key)
 }
 
 /// Says in which line a key has a wrong value.
@@ -127,4 +142,26 @@ fn unknown_key(rest: &str) -> String {
 fn line_of(text: &str, offset: usize) -> usize {
     let before = text.bytes().take(offset);
     before.filter(|byte| *byte == b'\n').count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::file;
+
+    #[test]
+    fn a_missing_value_is_told() {
+        for text in [
+            "port =",
+            "bind = \"::1\"\nport = # none\n",
+            "port =\nheartbeat = 1\n",
+        ] {
+            let told = file::parse(text).unwrap_err();
+            assert!(
+                told.contains("port: the value is missing"),
+                "{text}: {told}"
+            );
+        }
+        let told = file::parse("bind = localhost").unwrap_err();
+        assert!(!told.contains("missing"), "{told}");
+    }
 }

@@ -107,3 +107,67 @@ fn what_is_imported_means_the_same() {
         imported.text
     );
 }
+
+#[test]
+fn the_group_of_the_folder_may_read_what_is_imported_if_it_is_another() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("rabbitmq.conf"), "heartbeat = 7\n").unwrap();
+    let imported = Imported::read(&path("rabbitmq.conf"), false).unwrap();
+    let other = rustix::process::getegid().as_raw() + 54_321;
+    if chown(folder.path(), None, Some(other)).is_err() {
+        eprintln!("skipped: only root may give files away");
+        return;
+    }
+    for (of_folder, of_file, group) in [
+        (0o750, 0o640, other),
+        (0o755, 0o640, other),
+        (0o700, 0o600, rustix::process::getegid().as_raw()),
+    ] {
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(of_folder)).unwrap();
+        let written = path("leveret.toml");
+        imported.save(&written).unwrap();
+        let found = fs::metadata(&written).unwrap();
+        assert_eq!(found.mode() & 0o777, of_file, "{of_folder:o}");
+        assert_eq!(found.gid(), group, "{of_folder:o}");
+        fs::remove_file(&written).unwrap();
+    }
+}
+
+#[test]
+fn errors_and_notes_name_keys_as_they_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rabbitmq.conf");
+    let read = |text: &str| {
+        fs::write(&path, text).unwrap();
+        read(std::slice::from_ref(&path))
+    };
+    for (text, words) in [
+        ("channel_max = -1", "line 1: channel_max: '-1'"),
+        (
+            "max_channels_per_connection = -1",
+            "line 1: max_channels_per_connection: '-1'",
+        ),
+        (
+            "vm_memory_high_watermark.absolute = 40",
+            "did you mean vm_memory_high_watermark.relative = 0.4 (40 % of the memory) or \
+             vm_memory_high_watermark.absolute = 40MB?",
+        ),
+        (
+            "vm_memory_high_watermark.absolute = 400",
+            "did you mean vm_memory_high_watermark.absolute = 400MB?",
+        ),
+    ] {
+        let told = read(text).unwrap_err().to_string();
+        assert!(told.contains(words), "{text}: {told}");
+    }
+    let text = "ssl_options.certfile = a\nssl_options.keyfile = b\nmanagement.ssl.certfile = c\nmanagement.ssl.keyfile = d\n";
+    let (_, notes) = read(text).unwrap();
+    let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert!(
+        notes[1].contains("management.ssl.keyfile (line 4)"),
+        "{notes:?}"
+    );
+}

@@ -25,6 +25,8 @@ pub(super) struct Entry {
     pub(super) at: Origin,
     /// The parts of the key, which dots separate. A part may contain a dot that is written as `\.`.
     pub(super) key: Vec<String>,
+    /// The parts of the key as the file has it, which may be an older name of it.
+    pub(super) named: Vec<String>,
     /// The value, without quotes.
     pub(super) value: String,
 }
@@ -32,7 +34,7 @@ pub(super) struct Entry {
 impl Entry {
     /// Returns the key as the file has it.
     pub(super) fn written(&self) -> String {
-        let parts = self.key.iter().map(|part| part.replace('.', "\\."));
+        let parts = self.named.iter().map(|part| part.replace('.', "\\."));
         parts.collect::<Vec<_>>().join(".")
     }
 }
@@ -148,6 +150,7 @@ impl<'a> Cursor<'a> {
         }
         Ok(Some(Item::Entry(Entry {
             at,
+            named: key.clone(),
             key,
             value: value.to_owned(),
         })))

@@ -48,14 +48,35 @@ fn watermark(
     match (absolute, factors) {
         (Some(entry), _) => {
             let size = amount(&entry.value).map_err(|reason| wrong(entry, &reason))?;
-            draft.set(setting, size, &[entry])
+            let set = draft.set(setting, size, &[entry]);
+            set.map_err(|error| with_other_key(error, setting))
         }
         (None, Some(entry)) => {
             let factor = factor(&entry.value).map_err(|reason| wrong(entry, &reason))?;
-            draft.set(setting, relative(factor), &[entry])
+            let set = draft.set(setting, relative(factor), &[entry]);
+            set.map_err(|error| with_other_key(error, setting))
         }
         (None, None) => Ok(()),
     }
+}
+
+/// Names the keys of a fraction and of a size in what is said of a wrong threshold: our own files have one for both.
+fn with_other_key(error: ConfigError, setting: &str) -> ConfigError {
+    let ConfigError::File { path, mut reason } = error else {
+        return error;
+    };
+    if let Some((before, meant)) = reason.split_once("did you mean ")
+        && setting == "vm_memory_high_watermark"
+    {
+        let (fraction, size) = match meant.split_once(" or ") {
+            Some((fraction, size)) => (Some(fraction), size),
+            None => (None, meant),
+        };
+        let fraction = fraction.map(|it| format!("{setting}.relative = {it} or "));
+        let fraction = fraction.unwrap_or_default();
+        reason = format!("{before}did you mean {fraction}{setting}.absolute = {size}");
+    }
+    ConfigError::File { path, reason }
 }
 
 /// Translates the limits of new virtual hosts: `default_limits.vhosts.NAME.max_queues`.

@@ -63,6 +63,12 @@ fn certificate(conf: &Conf, draft: &mut Draft) -> Result<(), ConfigError> {
                                        tls_certfile in leveret.toml, to be chosen by the name that a client asks for"
                 );
                 draft.note(entry, group, instead);
+                for name in ["keyfile", "password"] {
+                    if let Some(entry) = key(name) {
+                        let instead = format!("it is for {group}.certfile, which has no effect");
+                        draft.note(entry, name, instead);
+                    }
+                }
             }
             continue;
         }
