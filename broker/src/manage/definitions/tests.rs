@@ -170,7 +170,7 @@ fn policies_are_imported_without_what_needs_a_cluster() {
     );
     assert_eq!(
         (imported.applied, imported.unsupported, imported.invalid),
-        (1, 2, 1)
+        (2, 2, 1)
     );
     let exported = &export(&broker)["policies"];
     assert_eq!(exported[0]["definition"], json!({"max-length": 7}));
