@@ -313,6 +313,7 @@ impl<'a> Brokers<'a> {
                 false => self.options.patience,
             },
             prefetch: self.options.prefetch,
+            keeps_a_consumer: self.options.auto_delete_too,
             patience: self.options.patience,
         };
         let (moved, destination, result) = Mover::new(job, source, destination, relay).run(watch);

@@ -40,6 +40,8 @@ pub(super) struct Job<'a> {
     pub(super) first_delivery: Duration,
     /// How many messages may be on their way.
     pub(super) prefetch: u16,
+    /// The queue may be deleted with its last consumer.
+    pub(super) keeps_a_consumer: bool,
     /// How long a broker may do nothing.
     pub(super) patience: Duration,
 }
@@ -185,9 +187,14 @@ impl<'a> Mover<'a> {
         let narrow = self.state.consumer();
         self.state.is_wide = true;
         self.source.ask_qos(CHANNEL.0, self.job.prefetch)?;
-        // Limits are those of consumers that come after them; a queue may not want to be without one.
-        self.consume()?;
-        self.source.cancel(CHANNEL.0, narrow, true)
+        // Limits are those of consumers that come after them. Of two consumers of a queue with a single active one RabbitMQ
+        // leaves the second without messages; but a queue that is deleted with its last consumer must not be without one.
+        if self.job.keeps_a_consumer {
+            self.consume()?;
+            return self.source.cancel(CHANNEL.0, narrow, true);
+        }
+        self.source.cancel(CHANNEL.0, narrow, true)?;
+        self.consume()
     }
 
     fn consume(&mut self) -> io::Result<()> {
