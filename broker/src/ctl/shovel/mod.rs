@@ -1,8 +1,8 @@
 //! `leveretctl shovel`: moves the messages of queues from one broker to another, whatever brokers they are.
 //!
 //! [`options`] checks the command line, [`mover`] moves one queue with a [`window`] of messages on their way, hears the
-//! [`answers`] of both brokers, and has the
-//! [`relay`] that turns deliveries into publishes, [`failure`] says why a move has ended early, [`progress`] how far it is.
+//! [`answers`] of both brokers, and has the [`relay`] that turns deliveries into publishes, [`failure`] says why a move has
+//! ended early, [`progress`] how far it is.
 
 mod answers;
 mod failure;
@@ -313,7 +313,6 @@ impl<'a> Brokers<'a> {
                 false => self.options.patience,
             },
             prefetch: self.options.prefetch,
-            keeps_a_consumer: self.options.auto_delete_too,
             patience: self.options.patience,
         };
         let (moved, destination, result) = Mover::new(job, source, destination, relay).run(watch);

@@ -40,8 +40,6 @@ pub(super) struct Job<'a> {
     pub(super) first_delivery: Duration,
     /// How many messages may be on their way.
     pub(super) prefetch: u16,
-    /// The queue may be deleted with its last consumer.
-    pub(super) keeps_a_consumer: bool,
     /// How long a broker may do nothing.
     pub(super) patience: Duration,
 }
@@ -159,8 +157,14 @@ impl<'a> Mover<'a> {
     }
 
     fn move_all(&mut self, watch: &mut dyn Watch) -> Result<(), Failure> {
-        // Whoever takes nothing costs a quorum queue one delivery of one message, of the few that its limit allows.
-        let qos = self.source.qos(CHANNEL.0, 1);
+        // A destination that takes nothing costs a quorum queue one delivery of one message, of the few that its limit allows.
+        // A queue that goes with its consumer has no such limit, and must not be without one in between.
+        self.state.is_wide = self.job.goes_with_consumer;
+        let prefetch = match self.state.is_wide {
+            true => self.job.prefetch,
+            false => 1,
+        };
+        let qos = self.source.qos(CHANNEL.0, prefetch);
         qos.and_then(|()| self.consume())
             .map_err(|error| self.of_source(Stage::Consume, error))?;
         while !interrupted() {
@@ -180,21 +184,6 @@ impl<'a> Mover<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Lets many messages be on their way, once the first has arrived.
-    fn widen(&mut self) -> io::Result<()> {
-        let narrow = self.state.consumer();
-        self.state.is_wide = true;
-        self.source.ask_qos(CHANNEL.0, self.job.prefetch)?;
-        // Limits are those of consumers that come after them. Of two consumers of a queue with a single active one RabbitMQ
-        // leaves the second without messages; but a queue that is deleted with its last consumer must not be without one.
-        if self.job.keeps_a_consumer {
-            self.consume()?;
-            return self.source.cancel(CHANNEL.0, narrow, true);
-        }
-        self.source.cancel(CHANNEL.0, narrow, true)?;
-        self.consume()
     }
 
     fn consume(&mut self) -> io::Result<()> {
@@ -305,14 +294,26 @@ impl<'a> Mover<'a> {
         let Some((ack, done)) = self.answers.window.acknowledge() else {
             return Ok(());
         };
-        self.send_acks(&[ack])
-            .map_err(|error| self.of_source(Stage::Move, error))?;
+        let sent = match self.state.is_wide || self.state.cancelling {
+            true => self.send_acks(&[ack]),
+            false => self.widen(ack),
+        };
+        sent.map_err(|error| self.of_source(Stage::Move, error))?;
         self.counts.add(done);
-        if !self.state.is_wide && !self.state.cancelling {
-            self.widen()
-                .map_err(|error| self.of_source(Stage::Consume, error))?;
-        }
         Ok(())
+    }
+
+    /// Acknowledges the first message, and lets many be on their way from here on.
+    ///
+    /// Limits are those of consumers that come after them, so there is another consumer. The first ends while it holds its
+    /// message: what is on the way to a consumer that ends goes back to a quorum queue of RabbitMQ's, out of order. And of
+    /// two consumers of a queue with a single active one RabbitMQ leaves the second without messages.
+    fn widen(&mut self, ack: Ack) -> io::Result<()> {
+        self.source.cancel(CHANNEL.0, self.state.consumer(), true)?;
+        self.send_acks(&[ack])?;
+        self.state.is_wide = true;
+        self.source.ask_qos(CHANNEL.0, self.job.prefetch)?;
+        self.consume()
     }
 
     fn send_acks(&mut self, acks: &[Ack]) -> io::Result<()> {
