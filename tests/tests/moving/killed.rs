@@ -30,7 +30,8 @@ async fn kill_shovel(pid_file: &Path) -> bool {
         (!pid.is_empty()).then_some(pid)
     })
     .await;
-    let pause = rand::rng().random_range(50..600);
+    // All is moved in less than a second.
+    let pause = rand::rng().random_range(0..250);
     tokio::time::sleep(Duration::from_millis(pause)).await;
     // It may have ended meanwhile, and another process have its number.
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
