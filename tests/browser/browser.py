@@ -67,6 +67,15 @@ class Visitor:
         self.context.on("weberror", lambda error: self._error(f"page: {error.error}"))
         self.context.on("dialog", self._dialog)
         self.context.on("request", self._request)
+        # A notice goes after some seconds, which a busy machine may need to get round to looking for it.
+        self.context.add_init_script("""
+            window.said = new Set();
+            addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
+                for (const note of document.querySelectorAll("#notices p")) {
+                    said.add(note.textContent);
+                }
+            }).observe(document.body, { childList: true, subtree: true, characterData: true }));
+        """)
         self.page = self.context.new_page()
 
     def _console(self, message):
@@ -177,8 +186,8 @@ class Visitor:
         expect(self.dialog()).to_have_count(0)
 
     def said(self, text):
-        """Waits for a notice that contains this."""
-        expect(self.page.locator("#notices p").filter(has_text=text).last).to_be_visible()
+        """Waits for a notice that contains this, if there was none since the page was loaded."""
+        self.until("(text) => [...said].some((one) => one.includes(text))", text)
 
     def until(self, condition, argument=None):
         """Waits until a function of JavaScript returns something, and returns that."""
