@@ -74,7 +74,7 @@ class Visitor:
                 for (const note of document.querySelectorAll("#notices p")) {
                     said.add(note.textContent);
                 }
-            }).observe(document.body, { childList: true, subtree: true, characterData: true }));
+            }).observe(document, { childList: true, subtree: true, characterData: true }));
         """)
         self.page = self.context.new_page()
 
