@@ -2,7 +2,7 @@
 
 import re
 
-from browser import api, browser, expect
+from browser import api, browser, eventually, expect
 
 BODY = '{"order": 1204, "items": [{"sku": "A-1", "count": 2}]}'
 # The line in a chart of messages a second.
@@ -59,8 +59,10 @@ with browser() as visitor:
 
     # The charts move with the next samples of the broker's.
     expect(page.get_by_role("img", name=re.compile("^Messages in the queue: .*Total 3"))).to_be_visible()
-    shape = page.get_by_role("img", name=re.compile("^Messages a second: Published")).locator(PUBLISHED).get_attribute("d")
-    assert not is_flat(shape), "the line of what was published is flat"
+    # What waits is known at once, and a rate with the sample after.
+    line = page.get_by_role("img", name=re.compile("^Messages a second: Published")).locator(PUBLISHED)
+    eventually("the line of what was published is not flat", lambda: not is_flat(line.get_attribute("d")))
+    shape = line.get_attribute("d")
     guest.until("""([path, before]) => document.querySelector(`[aria-label^="Messages a second"] ${path}`).getAttribute("d") !== before""", [PUBLISHED, shape])
     guest.open("#/", "Overview")
     expect(page.get_by_role("link", name="3 messages ready")).to_be_visible()
