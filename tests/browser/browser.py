@@ -72,7 +72,7 @@ class Visitor:
             window.said = new Set();
             addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
                 for (const note of document.querySelectorAll("#notices p")) {
-                    said.add(note.textContent);
+                    if (note.checkVisibility()) said.add(note.textContent);
                 }
             }).observe(document, { childList: true, subtree: true, characterData: true }));
         """)
@@ -186,7 +186,7 @@ class Visitor:
         expect(self.dialog()).to_have_count(0)
 
     def said(self, text):
-        """Waits for a notice that contains this, if there was none since the page was loaded."""
+        """Waits for a visible notice that contains this, if there was none since the page was loaded."""
         self.until("(text) => [...said].some((one) => one.includes(text))", text)
 
     def until(self, condition, argument=None):
